@@ -1,0 +1,50 @@
+# make train   learn Connect Four from nothing and play a match at the end
+# make test    the fast tests; ORACLES=1 adds PyTorch as a yardstick
+# make help    the rest
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+RUN    ?= runs/connect4
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: train test test-slow lint build clean help
+.DELETE_ON_ERROR:
+
+train: build
+	$(BIN)/zero train configs/connect4.toml --run $(RUN)
+
+test: $(VENV)/.test $(if $(ORACLES),$(VENV)/.oracles)
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.test $(VENV)/.oracles
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+
+build: $(VENV)/.build
+
+# An editable install: Python files are used where they lie, compiled parts are
+# rebuilt by the import itself when their sources changed.
+$(VENV)/.build: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" > $(VENV)/build-requires.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r $(VENV)/build-requires.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.build
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[dev]'
+	touch $@
+
+$(VENV)/.oracles: $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[oracles]'
+	touch $@
+
+clean:
+	rm -rf build $(VENV)
+
+help:
+	@sed -n 's/^# make/make/p' $(MAKEFILE_LIST)
+	@echo 'make test-slow   the tests that take minutes'
+	@echo 'make lint        ruff'

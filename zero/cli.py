@@ -1,0 +1,3 @@
+def main() -> int:
+    print("zero")
+    return 0
