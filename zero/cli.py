@@ -6,6 +6,7 @@ import sys
 
 COMMANDS = {
     "train": ("zero.commands.train", "learn a game from its rules by self-play"),
+    "bench": ("zero.commands.bench", "measure rules, search, network or self-play on this machine"),
     "doctor": ("zero.commands.doctor", "check games, networks and the installation on this machine"),
 }
 INTERRUPTED = 130
