@@ -1,0 +1,66 @@
+"""The registry of games: `make("go9")` makes one from its name, `names()` lists the usual ones.
+
+A family of games is a prefix and a factory. The factory gets what follows the prefix ("9", "9x13", "") and returns a
+`Game` whose name is the whole, or raises ValueError. Installed packages add families by the entry point group
+`zero.games` (entry point name = prefix, object = factory); programs by `register`.
+"""
+import functools
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from mcts_ext.state import Game
+
+Factory = Callable[[str], Game]
+
+
+@dataclass(frozen=True)
+class Family:
+    factory: Factory | str               # a string "module:function" is imported when first used
+    names: tuple[str, ...]               # the members that `names()` lists
+
+
+_families: dict[str, Family] = {
+    "tictactoe": Family("mcts_ext.games.tictactoe:create", ("tictactoe",)),
+    "connect4": Family("mcts_ext.games.connect4:create", ("connect4",)),
+}
+
+
+def register(prefix: str, factory: Factory | str, names: tuple[str, ...] = ()) -> None:
+    """Adds a family of games. Raises ValueError if the prefix is taken."""
+    if prefix in _families:
+        raise ValueError(f"game family {prefix!r} is registered already")
+    _families[prefix] = Family(factory, names or (prefix,))
+    make.cache_clear()
+
+
+@functools.cache
+def make(name: str) -> Game:
+    """The game of that name. Raises ValueError naming the known ones if there is none."""
+    _load_entry_points()
+    # The longest prefix wins, so that a family may begin like another.
+    for prefix in sorted(_families, key=len, reverse=True):
+        if name.startswith(prefix):
+            return _resolve(_families[prefix].factory)(name[len(prefix):])
+    raise ValueError(f"unknown game {name!r}; known: {', '.join(names())}")
+
+
+def names() -> list[str]:
+    """The names of the usual games of every family, sorted."""
+    _load_entry_points()
+    return sorted(name for family in _families.values() for name in family.names)
+
+
+@functools.cache
+def _load_entry_points() -> None:
+    for entry in entry_points(group="zero.games"):
+        if entry.name not in _families:
+            _families[entry.name] = Family(entry.value, (entry.name,))
+
+
+def _resolve(factory: Factory | str) -> Factory:
+    if not isinstance(factory, str):
+        return factory
+    module, _, function = factory.partition(":")
+    return getattr(importlib.import_module(module), function)
