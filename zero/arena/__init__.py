@@ -1,0 +1,1 @@
+"""Who is stronger, and how sure are we: players, matches, tests and ratings."""
