@@ -1,0 +1,67 @@
+"""Where arrays live: numpy on the "cpu", CuPy on "cuda".
+
+Generic code asks `array_module(x)` for the module of an array and writes `xp.exp(x)`; kernels that are worth
+writing per device come from `kernels(x)`, which has the names of `nn.reference`. CuPy is looked up when a tensor
+is first put on the GPU; without it, or without a driver, the package works on the CPU and says nothing.
+"""
+
+import functools
+import importlib
+
+import numpy as np
+
+from nn import reference
+
+
+@functools.cache
+def cupy():
+    """The CuPy module, or None without CuPy, driver or card."""
+    try:
+        module = importlib.import_module("cupy")
+        return module if module.is_available() else None
+    except Exception:  # a broken CUDA installation raises many things; all of them mean "no GPU here"
+        return None
+
+
+def module_of(device):
+    """The array module of `device` ("cpu" or "cuda"). Raises ValueError for an unknown or absent device."""
+    if device == "cpu":
+        return np
+    if device != "cuda":
+        raise ValueError(f"device {device!r}: must be 'cpu' or 'cuda'")
+    if cupy() is None:
+        raise ValueError("device 'cuda': needs an NVIDIA card, its driver and CuPy (pip install 'zero-engine[gpu]')")
+    return cupy()
+
+
+def array_module(array):
+    return np if isinstance(array, np.ndarray | np.generic) else cupy()
+
+
+def device_of(array):
+    return "cpu" if isinstance(array, np.ndarray | np.generic) else "cuda"
+
+
+class _Kernels:
+    """The kernels of one device; `nn.reference` stands in for what the device's module lacks."""
+
+    def __init__(self, module_name):
+        try:
+            self._module = importlib.import_module(module_name)
+        except ImportError:
+            self._module = reference
+
+    def __getattr__(self, name):
+        kernel = getattr(self._module, name, None) or getattr(reference, name)
+        setattr(self, name, kernel)
+        return kernel
+
+
+@functools.cache
+def _kernels(device):
+    return _Kernels("nn.cpu" if device == "cpu" else "nn.cuda")
+
+
+def kernels(array):
+    """The numeric kernels (names of `nn.reference`) for the device of `array`."""
+    return _kernels(device_of(array))

@@ -1,0 +1,87 @@
+"""Normalisation (fused with what follows it), softmax and dropout."""
+
+from nn.backend import array_module, kernels
+from nn.tensor import op
+
+
+@op
+def bn_act(
+    y, gamma, beta, residual=None, *, running_mean, running_var, training, momentum=0.1, eps=1e-5, relu=True, need
+):  # fmt: skip
+    """Batch normalisation over all axes but the last, plus `residual`, then ReLU: one pass where the parts take six.
+
+    `relu(gamma * (y - mean) / sqrt(var + eps) + beta + residual)` (Ioffe & Szegedy 2015). In training the statistics
+    are the batch's, and `running_mean`, `running_var` (arrays `[c]`) move towards them in place by `momentum`, the
+    variance with Bessel's correction as in PyTorch; otherwise they are used as they stand.
+    """
+    if residual is not None and residual.shape != y.shape:
+        raise ValueError(f"the residual {list(residual.shape)} must have the shape of the input {list(y.shape)}")
+    if not training:
+        return _bn_act_eval(y, gamma, beta, residual, running_mean, running_var, eps, relu)
+    k = kernels(y)
+    out, mean, inv_std = k.bn_act_forward(y, gamma, beta, residual, eps, relu)
+    count = y.size // y.shape[-1]
+    variance = (1 / (inv_std * inv_std) - eps) * (count / max(count - 1, 1))
+    running_mean += momentum * (mean - running_mean)
+    running_var += momentum * (variance - running_var)
+    return out, lambda g: k.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need[3])
+
+
+def _bn_act_eval(y, gamma, beta, residual, mean, var, eps, relu):
+    xp = array_module(y)
+    inv_std = 1 / xp.sqrt(var + var.dtype.type(eps))
+    scale = gamma * inv_std
+    out = y * scale
+    out += beta - mean * scale
+    if residual is not None:
+        out += residual
+    if relu:
+        xp.maximum(out, 0, out=out)
+
+    def pullback(g):
+        if relu:
+            g = g * (out > 0)
+        axes = tuple(range(y.ndim - 1))
+        return g * scale, (g * (y - mean)).sum(axes) * inv_std, g.sum(axes), g
+
+    return out, pullback
+
+
+@op
+def layer_norm(x, gamma, beta, *, eps=1e-5):
+    """Normalisation over the last axis (Ba, Kiros & Hinton 2016): `gamma * (x - mean) / sqrt(var + eps) + beta`."""
+    centred = x - x.mean(-1, keepdims=True)
+    inv_std = 1 / array_module(x).sqrt((centred * centred).mean(-1, keepdims=True) + x.dtype.type(eps))
+    normalised = centred * inv_std
+
+    def pullback(g):
+        axes = tuple(range(x.ndim - 1))
+        gn = g * gamma
+        gx = inv_std * (gn - gn.mean(-1, keepdims=True) - normalised * (gn * normalised).mean(-1, keepdims=True))
+        return gx, (g * normalised).sum(axes), g.sum(axes)
+
+    return normalised * gamma + beta, pullback
+
+
+@op
+def softmax(x, *, axis=-1):
+    xp = array_module(x)
+    value = xp.exp(x - x.max(axis, keepdims=True))
+    value /= value.sum(axis, keepdims=True)
+    return value, lambda g: value * (g - (g * value).sum(axis, keepdims=True))
+
+
+@op
+def log_softmax(x, *, axis=-1):
+    xp = array_module(x)
+    shifted = x - x.max(axis, keepdims=True)
+    value = shifted - xp.log(xp.exp(shifted).sum(axis, keepdims=True))
+    return value, lambda g: g - xp.exp(value) * g.sum(axis, keepdims=True)
+
+
+@op
+def dropout(x, *, p, rng):
+    """Zero each element with probability `p`, divide the others by 1 - p; draws from the numpy Generator `rng`."""
+    xp = array_module(x)
+    keep = xp.asarray(rng.random(x.shape, "float32") >= p) * x.dtype.type(1 / (1 - p))
+    return x * keep, lambda g: g * keep
