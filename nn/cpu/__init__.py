@@ -1,0 +1,149 @@
+"""The numeric kernels of `nn.reference`, compiled: same names, same signatures, float32.
+
+A call that has no fast path (another dtype, another filter size or stride, a processor below AVX2) runs the reference.
+The instruction set is chosen when the package is imported; the environment variable `NN_CPU_ISA` ("avx512", "avx2",
+"numpy") or the argument `isa` overrides it. Results are the same, bit for bit, from run to run for a given instruction
+set and number of threads, and the result of one board never depends on the other boards of its batch.
+"""
+
+import os
+
+import numpy as np
+
+from nn import reference
+from nn.cpu import _kernels
+
+_ISAS = [*_kernels.supported(), "numpy"]
+
+
+def _choose(isa):
+    if isa not in _ISAS:
+        raise ValueError(f"instruction set {isa!r}: this machine offers {', '.join(_ISAS)}")
+    return isa
+
+
+_isa = _choose(os.environ.get("NN_CPU_ISA", _ISAS[0]))
+_threads = 1
+
+
+def isas():
+    """The instruction sets this machine offers, best first; the last is "numpy"."""
+    return list(_ISAS)
+
+
+def isa():
+    """The instruction set in use."""
+    return _isa
+
+
+def set_threads(count):
+    """Number of threads that a kernel may use from now on (1 at import). Towers have their own number."""
+    global _threads
+    if count < 1:
+        raise ValueError(f"set_threads({count}): must be 1 or more")
+    _threads = count
+
+
+def _dense(*arrays):
+    return [None if a is None else np.ascontiguousarray(a) for a in arrays]
+
+
+def _is_float32(*arrays):
+    return all(a is None or a.dtype == np.float32 for a in arrays)
+
+
+def _fast_conv(x, w_shape, stride, padding, isa):
+    """Whether a convolution of these sizes has a compiled kernel."""
+    return isa != "numpy" and tuple(w_shape[:2]) == (3, 3) and stride == 1 and padding in ("same", 1) and 0 not in (
+        *x.shape[1:3], *w_shape)
+
+
+def _check_channels(name, got, expected, what):
+    if got != expected:
+        raise ValueError(f"{name}: {what} has {got} channels, the filter {expected}")
+
+
+def conv2d(x, w, bias=None, stride=1, padding="same", *, isa=None, tile=None):
+    """See `nn.reference.conv2d`. 3x3, stride 1, "same" runs by Winograd; `tile` overrides the choice of its size.
+
+    Raises ValueError if the channels of `x` and `w` differ.
+    """
+    isa = isa or _isa
+    if not (_fast_conv(x, w.shape, stride, padding, isa) and _is_float32(x, w, bias)):
+        return reference.conv2d(x, w, bias, stride, padding)
+    _check_channels("conv2d", x.shape[3], w.shape[2], "the image")
+    return _kernels.conv3x3(*_dense(x, w, bias), _choose(isa), _threads, tile)
+
+
+def conv2d_grad_input(g, w, x_shape, stride=1, padding="same", *, isa=None, tile=None):
+    """See `nn.reference.conv2d_grad_input`: the same kernel with the filter turned round and transposed."""
+    isa = isa or _isa
+    if not (_fast_conv(g, w.shape, stride, padding, isa) and _is_float32(g, w)):
+        return reference.conv2d_grad_input(g, w, x_shape, stride, padding)
+    _check_channels("conv2d_grad_input", g.shape[3], w.shape[3], "the gradient")
+    return _kernels.conv3x3(*_dense(g, w[::-1, ::-1].transpose(0, 1, 3, 2), None), _choose(isa), _threads, tile)
+
+
+def conv2d_grad_weight(x, g, w_shape, stride=1, padding="same", *, isa=None, tile=None):
+    """See `nn.reference.conv2d_grad_weight`: a product accumulated over Winograd's tiles."""
+    isa = isa or _isa
+    if not (_fast_conv(x, w_shape, stride, padding, isa) and _is_float32(x, g)):
+        return reference.conv2d_grad_weight(x, g, w_shape, stride, padding)
+    if x.shape[:3] != g.shape[:3]:
+        raise ValueError(f"conv2d_grad_weight: images {x.shape} and gradients {g.shape} differ in size")
+    return _kernels.conv3x3_grad_weight(*_dense(x, g), _choose(isa), _threads, tile)
+
+
+def bn_act_forward(y, gamma, beta, residual=None, eps=1e-5, relu=True, *, isa=None):
+    """See `nn.reference.bn_act_forward`: two passes over the data."""
+    isa = isa or _isa
+    if isa == "numpy" or not y.size or not _is_float32(y, gamma, beta, residual):
+        return reference.bn_act_forward(y, gamma, beta, residual, eps, relu)
+    return _kernels.bn_act_forward(*_dense(y, gamma, beta, residual), eps, relu, _choose(isa), _threads)
+
+
+def bn_act_backward(g, out, y, mean, inv_std, gamma, relu=True, need_residual=False, *, isa=None):
+    """See `nn.reference.bn_act_backward`: two passes over the data."""
+    isa = isa or _isa
+    if isa == "numpy" or not y.size or not _is_float32(g, out, y, mean, inv_std, gamma):
+        return reference.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need_residual)
+    return _kernels.bn_act_backward(*_dense(g, out, y, mean, inv_std, gamma), relu, need_residual, _choose(isa),
+                                    _threads)
+
+
+class Tower:
+    """Inference of a stack of 3x3 convolutions, compiled; see `nn.reference.Tower`.
+
+    Filters are transformed once. Each of `threads` threads carries its own boards through the whole stack, a few at a
+    time, so that activations stay in its cache; bias, residual and ReLU happen in registers.
+    """
+
+    def __new__(cls, layers, rows, cols, dtype="float32", threads=1, isa=None):
+        if _choose(isa or _isa) == "numpy" or dtype != "float32":
+            return reference.Tower(layers, rows, cols, dtype, threads)
+        return super().__new__(cls)
+
+    def __init__(self, layers, rows, cols, dtype="float32", threads=1, isa=None):
+        self.rows, self.cols, self.dtype, self.isa = rows, cols, dtype, isa or _isa
+        self.planes = layers[0][0].shape[2]
+        self._tower = _kernels.Tower(rows, cols, threads, self.isa)
+        channels = self.planes
+        for i, (weight, bias, residual, relu) in enumerate(layers):
+            self._check_layer(i, weight, bias, channels)
+            if residual is not None and not (0 <= residual < i and layers[residual][0].shape[3] == weight.shape[3]):
+                raise ValueError(f"Tower: layer {i}: residual {residual} is no earlier layer of the same width")
+            weight, bias = (np.ascontiguousarray(a, np.float32) for a in (weight, bias))
+            self._tower.add(weight, bias, -1 if residual is None else residual, relu)
+            channels = weight.shape[3]
+
+    @staticmethod
+    def _check_layer(i, weight, bias, channels):
+        if weight.shape[:3] != (3, 3, channels) or bias.shape != weight.shape[3:]:
+            raise ValueError(f"Tower: layer {i}: weight {weight.shape} and bias {bias.shape}; expected"
+                             f" [3, 3, {channels}, out] and [out]")
+
+    def __call__(self, x):
+        """`x [n, rows, cols, ci]` -> `[n, rows, cols, co]` float32. Raises ValueError on another shape."""
+        if x.ndim != 4 or x.shape[1:] != (self.rows, self.cols, self.planes):
+            raise ValueError(f"Tower: input {x.shape}, expected [n, {self.rows}, {self.cols}, {self.planes}]")
+        return self._tower.run(np.ascontiguousarray(x, np.float32))

@@ -1,0 +1,178 @@
+# distutils: language = c++
+"""The compiled kernels on dense float32 arrays of the right shape; `nn.cpu` checks and prepares the arguments.
+
+Every function takes the name of an instruction set and releases the GIL while it computes.
+"""
+from libcpp cimport bool as cpp_bool
+
+import numpy as np
+
+
+cdef extern from "kernels.hpp" namespace "nn" nogil:
+    cdef struct Tile:
+        int rows, cols
+    cdef struct Conv:
+        int rows, cols
+        int inputs "in"
+        int outputs "out"
+        Tile tile
+    cdef cppclass Kernels:
+        const char* isa
+    Tile best_tile(int rows, int cols)
+    const Kernels* best_kernels()
+    const Kernels* find_kernels(const char* isa)
+
+
+cdef extern from "engine.hpp" namespace "nn" nogil:
+    void _conv3x3 "nn::conv3x3"(const Kernels&, const Conv&, const float* x, const float* weight, const float* bias,
+                                float* y, int boards, int threads) except +
+    void _grad_weight "nn::conv3x3_grad_weight"(const Kernels&, const Conv&, const float* x, const float* g,
+                                                float* gradient, int boards, int threads) except +
+    void _bn_forward "nn::bn_act_forward"(const Kernels&, const float* y, const float* gamma, const float* beta,
+                                          const float* residual, float eps, cpp_bool relu, float* out, float* mean,
+                                          float* inv_std, long rows, int channels, int threads) except +
+    void _bn_backward "nn::bn_act_backward"(const Kernels&, const float* g, const float* out, const float* y,
+                                            const float* mean, const float* inv_std, const float* gamma, float* gy,
+                                            float* dgamma, float* dbeta, float* masked, long rows, int channels,
+                                            int threads) except +
+    cdef cppclass _Tower "nn::Tower":
+        _Tower(const Kernels&, int rows, int cols) except +
+        void add(Tile, const float* weight, const float* bias, int inputs, int outputs, int residual,
+                 cpp_bool relu) except +
+        void run(const float* x, float* y, int boards, int threads) except +
+
+
+def supported():
+    """Names of the instruction sets that this build and this processor have, best first."""
+    return [name for name in ("avx512", "avx2") if find_kernels(name.encode()) != NULL]
+
+
+cdef const Kernels* _table(str isa) except NULL:
+    cdef const Kernels* table = find_kernels(isa.encode())
+    if table == NULL:
+        raise ValueError(f"isa {isa!r}: this processor runs {supported() or 'none of the compiled kernels'}")
+    return table
+
+
+cdef Tile _tile(tile, int rows, int cols) except *:
+    cdef Tile chosen = best_tile(rows, cols)
+    if tile is not None:
+        chosen.rows, chosen.cols = tile
+        if not (2 <= chosen.rows <= 4 and 2 <= chosen.cols <= 4):
+            raise ValueError(f"tile {tile}: both numbers must be 2, 3 or 4")
+    return chosen
+
+
+cdef const float* _at(array) except? NULL:
+    """Address of a dense float32 array, null for None."""
+    cdef const float[::1] flat
+    if array is None or array.size == 0:
+        return NULL
+    flat = array.reshape(-1)
+    return &flat[0]
+
+
+cdef Conv _shape(x, int outputs, tile) except *:
+    cdef Conv shape
+    shape.rows, shape.cols, shape.inputs = x.shape[1:]
+    shape.outputs = outputs
+    shape.tile = _tile(tile, shape.rows, shape.cols)
+    return shape
+
+
+def conv3x3(x, weight, bias, str isa, int threads, tile=None):
+    """`x [n, rows, cols, ci]`, `weight [3, 3, ci, co]`, `bias [co]` or None -> `[n, rows, cols, co]`."""
+    cdef const Kernels* kernels = _table(isa)
+    cdef Conv shape = _shape(x, weight.shape[3], tile)
+    y = np.empty((*x.shape[:3], weight.shape[3]), np.float32)
+    cdef const float* px = _at(x)
+    cdef const float* pw = _at(weight)
+    cdef const float* pb = _at(bias)
+    cdef float* py = <float*>_at(y)
+    cdef int boards = x.shape[0]
+    if y.size:
+        with nogil:
+            _conv3x3(kernels[0], shape, px, pw, pb, py, boards, threads)
+    return y
+
+
+def conv3x3_grad_weight(x, g, str isa, int threads, tile=None):
+    """`x [n, rows, cols, ci]`, `g [n, rows, cols, co]` -> the filter's gradient `[3, 3, ci, co]`."""
+    cdef const Kernels* kernels = _table(isa)
+    cdef Conv shape = _shape(x, g.shape[3], tile)
+    gradient = np.empty((3, 3, x.shape[3], g.shape[3]), np.float32)
+    cdef const float* px = _at(x)
+    cdef const float* pg = _at(g)
+    cdef float* to = <float*>_at(gradient)
+    cdef int boards = x.shape[0]
+    with nogil:
+        _grad_weight(kernels[0], shape, px, pg, to, boards, threads)
+    return gradient
+
+
+def bn_act_forward(y, gamma, beta, residual, float eps, cpp_bool relu, str isa, int threads):
+    """See `nn.reference.bn_act_forward`; `y` has at least one row."""
+    cdef const Kernels* kernels = _table(isa)
+    out = np.empty_like(y)
+    mean, inv_std = np.empty_like(gamma), np.empty_like(gamma)
+    cdef const float* py = _at(y)
+    cdef const float* pg = _at(gamma)
+    cdef const float* pb = _at(beta)
+    cdef const float* pr = _at(residual)
+    cdef float* po = <float*>_at(out)
+    cdef float* pm = <float*>_at(mean)
+    cdef float* pi = <float*>_at(inv_std)
+    cdef int channels = gamma.size
+    cdef long rows = y.size // channels
+    with nogil:
+        _bn_forward(kernels[0], py, pg, pb, pr, eps, relu, po, pm, pi, rows, channels, threads)
+    return out, mean, inv_std
+
+
+def bn_act_backward(g, out, y, mean, inv_std, gamma, cpp_bool relu, cpp_bool need_residual, str isa, int threads):
+    """See `nn.reference.bn_act_backward`; `y` has at least one row."""
+    cdef const Kernels* kernels = _table(isa)
+    gy, dgamma, dbeta = np.empty_like(y), np.empty_like(gamma), np.empty_like(gamma)
+    masked = np.empty_like(y) if need_residual else None
+    cdef const float* pg = _at(g)
+    cdef const float* po = _at(out) if relu else NULL
+    cdef const float* py = _at(y)
+    cdef const float* pm = _at(mean)
+    cdef const float* pi = _at(inv_std)
+    cdef const float* pa = _at(gamma)
+    cdef float* to = <float*>_at(gy)
+    cdef float* da = <float*>_at(dgamma)
+    cdef float* db = <float*>_at(dbeta)
+    cdef float* res = <float*>_at(masked)
+    cdef int channels = gamma.size
+    cdef long rows = y.size // channels
+    with nogil:
+        _bn_backward(kernels[0], pg, po, py, pm, pi, pa, to, da, db, res, rows, channels, threads)
+    return gy, dgamma, dbeta, masked
+
+
+cdef class Tower:
+    """The layers of `nn.cpu.Tower`, their filters transformed once."""
+    cdef _Tower* tower
+    cdef int rows, cols, threads, outputs
+
+    def __cinit__(self, int rows, int cols, int threads, str isa):
+        self.tower = new _Tower(_table(isa)[0], rows, cols)
+        self.rows, self.cols, self.threads = rows, cols, threads
+
+    def __dealloc__(self):
+        del self.tower
+
+    def add(self, weight, bias, int residual, cpp_bool relu, tile=None):
+        self.tower.add(_tile(tile, self.rows, self.cols), _at(weight), _at(bias), weight.shape[2], weight.shape[3],
+                       residual, relu)
+        self.outputs = weight.shape[3]
+
+    def run(self, x):
+        y = np.empty((x.shape[0], self.rows, self.cols, self.outputs), np.float32)
+        cdef const float* px = _at(x)
+        cdef float* py = <float*>_at(y)
+        cdef int boards = x.shape[0]
+        with nogil:
+            self.tower.run(px, py, boards, self.threads)
+        return y

@@ -1,0 +1,185 @@
+#include "engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <unistd.h>
+
+#include "pool.hpp"
+
+namespace nn {
+namespace {
+
+// Floats that may be in use at a time: three quarters of this core's second-level cache.
+long cache_floats() {
+    static const long bytes = std::max(sysconf(_SC_LEVEL2_CACHE_SIZE), 256l << 10);
+    return bytes * 3 / 4 / long(sizeof(float));
+}
+
+// Boards that are worked on together: as many as fit the cache with `floats_per_board`.
+int boards_in_cache(long floats_per_board) { return int(std::clamp(cache_floats() / floats_per_board, 1l, 64l)); }
+
+// f(first board, boards, scratch) over this thread's share
+template <class F>
+void each_block(const Kernels& k, const Conv& c, int boards, int threads, F f) {
+    const int block = boards_in_cache(k.scratch_size(c, 1));
+    parallel(threads, [&](int id) {
+        float* memory = scratch(k.scratch_size(c, block));
+        const Share share(boards, id, threads);
+        for (long b = share.begin; b < share.end; b += block)
+            f(id, b, int(std::min<long>(block, share.end - b)), memory);
+    });
+}
+
+int best_tile(int points) {
+    const auto products = [&](int m) { return (points + m - 1) / m * (m + 2); };
+    int best = 2;
+    for (int m : {3, 4})
+        if (products(m) < 0.85 * products(best)) best = m;
+    return best;
+}
+
+}  // namespace
+
+Tile best_tile(int rows, int cols) { return {best_tile(rows), best_tile(cols)}; }
+
+void conv3x3(const Kernels& k, const Conv& c, const float* x, const float* weight, const float* bias, float* y,
+             int boards, int threads) {
+    threads = std::max(1, std::min(threads, boards));
+    Floats filters(k.filter_size(c));
+    k.transform_filters(c, weight, filters.data());
+    each_block(k, c, boards, threads, [&](int, long b, int n, float* memory) {
+        k.convolve(c, x + b * c.points() * c.in, filters.data(), {bias, nullptr, false}, y + b * c.points() * c.out, n,
+                   memory);
+    });
+}
+
+void conv3x3_grad_weight(const Kernels& k, const Conv& c, const float* x, const float* g, float* gradient, int boards,
+                         int threads) {
+    threads = std::max(1, std::min(threads, boards));
+    const long size = k.filter_size(c);
+    Floats parts(size * threads);
+    each_block(k, c, boards, threads, [&](int id, long b, int n, float* memory) {
+        k.weight_gradient(c, x + b * c.points() * c.in, g + b * c.points() * c.out, parts.data() + id * size, n,
+                          memory);
+    });
+    for (int t = 1; t < threads; t++)
+        for (long i = 0; i < size; i++) parts[i] += parts[t * size + i];
+    k.restore_gradient(c, parts.data(), gradient);
+}
+
+void bn_act_forward(const Kernels& k, const float* y, const float* gamma, const float* beta, const float* residual,
+                    float eps, bool relu, float* out, float* mean, float* inv_std, long rows, int channels,
+                    int threads) {
+    threads = int(std::max(1l, std::min<long>(threads, rows)));
+    std::vector<double> sums(2l * channels * threads);
+    parallel(threads, [&](int id) {
+        const Share share(rows, id, threads);
+        double* sum = sums.data() + 2l * channels * id;  // shifted by the first row: no cancellation in the variance
+        k.moments(y + share.begin * channels, y, share.end - share.begin, channels, sum, sum + channels);
+    });
+    Floats scale(channels);
+    for (int c = 0; c < channels; c++) {
+        double sum = 0, square = 0;
+        for (int t = 0; t < threads; t++) sum += sums[2l * channels * t + c], square += sums[2l * channels * t + channels + c];
+        const double shifted = sum / rows, variance = square / rows - shifted * shifted;
+        mean[c] = float(y[c] + shifted);
+        inv_std[c] = float(1 / std::sqrt((variance < 0 ? 0 : variance) + eps));
+        scale[c] = inv_std[c] * gamma[c];
+    }
+    parallel(threads, [&](int id) {
+        const Share share(rows, id, threads);
+        const long at = share.begin * channels;
+        k.normalise(y + at, mean, scale.data(), beta, {nullptr, residual ? residual + at : nullptr, relu}, out + at,
+                    share.end - share.begin, channels);
+    });
+}
+
+void bn_act_backward(const Kernels& k, const float* g, const float* out, const float* y, const float* mean,
+                     const float* inv_std, const float* gamma, float* gy, float* dgamma, float* dbeta, float* masked,
+                     long rows, int channels, int threads) {
+    threads = int(std::max(1l, std::min<long>(threads, rows)));
+    std::vector<double> sums(2l * channels * threads);
+    const auto shifted = [](auto* p, long at) { return p ? p + at : nullptr; };
+    parallel(threads, [&](int id) {
+        const Share share(rows, id, threads);
+        const long at = share.begin * channels;
+        double* sum = sums.data() + 2l * channels * id;
+        k.gradient_sums(g + at, shifted(out, at), y + at, mean, share.end - share.begin, channels, sum, sum + channels);
+    });
+    Floats coefficients(3l * channels);
+    float *scale = coefficients.data(), *slope = scale + channels, *constant = slope + channels;
+    for (int c = 0; c < channels; c++) {
+        double sum = 0, product = 0;
+        for (int t = 0; t < threads; t++) sum += sums[2l * channels * t + c], product += sums[2l * channels * t + channels + c];
+        dbeta[c] = float(sum);
+        dgamma[c] = float(product * inv_std[c]);
+        const double factor = double(gamma[c]) * inv_std[c];
+        scale[c] = float(factor);
+        slope[c] = float(-factor * inv_std[c] * inv_std[c] * product / rows);
+        constant[c] = float(-factor * sum / rows);
+    }
+    parallel(threads, [&](int id) {
+        const Share share(rows, id, threads);
+        const long at = share.begin * channels;
+        k.gradient_apply(g + at, shifted(out, at), y + at, mean, scale, slope, constant, gy + at, shifted(masked, at),
+                         share.end - share.begin, channels);
+    });
+}
+
+void Tower::add(Tile tile, const float* weight, const float* bias, int in, int out, int residual, bool relu) {
+    Layer layer{{rows_, cols_, in, out, tile}, {}, Floats(bias, bias + out), residual, relu};
+    layer.filters.resize(kernels_.filter_size(layer.conv));
+    kernels_.transform_filters(layer.conv, weight, layer.filters.data());
+    layers_.push_back(std::move(layer));
+    plan();
+}
+
+// Gives each layer's output a buffer that no output still in use occupies, and chooses the boards per pass.
+void Tower::plan() {
+    const int count = int(layers_.size());
+    std::vector<int> last_use(count), busy_until;
+    for (int l = 0; l < count; l++) {
+        last_use[l] = l + 1;
+        if (layers_[l].residual >= 0) last_use[layers_[l].residual] = std::max(last_use[layers_[l].residual], l);
+    }
+    long floats = 0, work = 0;
+    for (int l = 0; l < count; l++) {
+        const auto slot = std::find_if(busy_until.begin(), busy_until.end(), [&](int until) { return until < l; });
+        layers_[l].slot = int(slot - busy_until.begin());
+        if (slot == busy_until.end()) busy_until.push_back(last_use[l]);
+        else *slot = last_use[l];
+        floats = std::max(floats, layers_[l].conv.points() * layers_[l].conv.out);
+        work = std::max(work, kernels_.scratch_size(layers_[l].conv, 1));
+    }
+    slots_ = int(busy_until.size());
+    slice_ = boards_in_cache(slots_ * floats + work);
+    slot_size_ = (slice_ * floats + 15) / 16 * 16;
+    for (const Layer& layer : layers_) work_size_ = std::max(work_size_, kernels_.scratch_size(layer.conv, slice_));
+}
+
+void Tower::run_slice(const float* x, float* y, int boards, float* memory) const {
+    float *slots = memory, *work = memory + slots_ * slot_size_;
+    for (const Layer& layer : layers_) {
+        float* out = &layer == &layers_.back() ? y : slots + layer.slot * slot_size_;
+        const float* residual = layer.residual < 0 ? nullptr : slots + layers_[layer.residual].slot * slot_size_;
+        kernels_.convolve(layer.conv, x, layer.filters.data(), {layer.bias.data(), residual, layer.relu}, out, boards,
+                          work);
+        x = out;
+    }
+}
+
+void Tower::run(const float* x, float* y, int boards, int threads) {
+    if (layers_.empty()) return;
+    const Conv &first = layers_.front().conv, &last = layers_.back().conv;
+    threads = std::max(1, std::min(threads, boards));
+    parallel(threads, [&](int id) {
+        float* memory = scratch(slots_ * slot_size_ + work_size_);
+        const Share share(boards, id, threads);
+        for (long b = share.begin; b < share.end; b += slice_)
+            run_slice(x + b * first.points() * first.in, y + b * last.points() * last.out,
+                      int(std::min<long>(slice_, share.end - b)), memory);
+    });
+}
+
+}  // namespace nn

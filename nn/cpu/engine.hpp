@@ -1,0 +1,56 @@
+// The kernels applied to whole batches: choice of the instruction set, blocking for the cache, threads.
+//
+// Boards are divided among the threads and a thread works on a few of them at a time, so that their transformed tiles
+// stay in its second-level cache. No result of a board depends on the other boards of the batch.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace nn {
+
+using Floats = std::vector<float>;
+
+void conv3x3(const Kernels&, const Conv&, const float* x, const float* weight, const float* bias, float* y, int boards,
+             int threads);
+void conv3x3_grad_weight(const Kernels&, const Conv&, const float* x, const float* g, float* gradient, int boards,
+                         int threads);
+void bn_act_forward(const Kernels&, const float* y, const float* gamma, const float* beta, const float* residual,
+                    float eps, bool relu, float* out, float* mean, float* inv_std, long rows, int channels,
+                    int threads);
+// `out` null: no ReLU; `masked` null: the residual's gradient is not wanted
+void bn_act_backward(const Kernels&, const float* g, const float* out, const float* y, const float* mean,
+                     const float* inv_std, const float* gamma, float* gy, float* dgamma, float* dbeta, float* masked,
+                     long rows, int channels, int threads);
+
+// Inference of a stack of 3x3 convolutions; a thread takes a few boards at a time through all layers.
+class Tower {
+public:
+    Tower(const Kernels& kernels, int rows, int cols) : kernels_(kernels), rows_(rows), cols_(cols) {}
+
+    // `residual`: index of the earlier layer whose output is added before the ReLU, or -1
+    void add(Tile, const float* weight, const float* bias, int in, int out, int residual, bool relu);
+    void run(const float* x, float* y, int boards, int threads);
+
+private:
+    struct Layer {
+        Conv conv;
+        Floats filters, bias;
+        int residual;
+        bool relu;
+        int slot = 0;  // which activation buffer holds the output
+    };
+
+    void plan();
+    void run_slice(const float* x, float* y, int boards, float* memory) const;
+
+    const Kernels& kernels_;
+    int rows_, cols_;
+    std::vector<Layer> layers_;
+    int slots_ = 0, slice_ = 1;        // activation buffers; boards that go through the tower together
+    long slot_size_ = 0, work_size_ = 0;  // floats
+};
+
+}  // namespace nn
