@@ -23,7 +23,7 @@ def glorot_uniform(rng, shape, fan_in, fan_out):
 
 
 class Module:
-    """A layer or a network: attributes that are `Parameter`, `Tensor` (buffers), `Module` or lists of modules.
+    """A layer or a network: attributes that are `Parameter`, `Tensor` (buffers), `Module` or (nested) lists of modules.
 
     Names of parameters and buffers are attribute paths, "blocks.0.conv.weight".
     """
@@ -39,10 +39,7 @@ class Module:
     def children(self):
         """Pairs (name, module) of the direct parts."""
         for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, list | tuple):
-                yield from ((f"{name}.{i}", part) for i, part in enumerate(value) if isinstance(part, Module))
+            yield from _modules_in(name, value)
 
     def modules(self):
         """This module and all below it."""
@@ -112,6 +109,14 @@ class Module:
             if name in state:
                 t.data[...] = Tensor(state[name], device=t.device).data
         return self
+
+
+def _modules_in(name, value):
+    if isinstance(value, Module):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            yield from _modules_in(f"{name}.{i}", part)
 
 
 class Linear(Module):
