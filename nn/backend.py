@@ -5,12 +5,35 @@ writing per device come from `kernels(x)`, which has the names of `nn.reference`
 is first put on the GPU; without it, or without a driver, the package works on the CPU and says nothing.
 """
 
+import ctypes
 import functools
 import importlib
+import sys
 
 import numpy as np
 
 from nn import reference
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+
+def _keep_freed_memory():
+    """Have glibc keep freed blocks up to 32 MB (its limit) instead of giving them back to the system.
+
+    A training step allocates and frees the same activations every time; getting them afresh costs a page fault per
+    4 KB, a quarter of the step of a 5 x 64 network (see docs/tensor-engine.md).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return  # not glibc
+    mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+    mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+
+
+if sys.platform == "linux":
+    _keep_freed_memory()
 
 
 @functools.cache
