@@ -1,0 +1,40 @@
+cdef extern from "pthread.h" nogil:
+    ctypedef struct pthread_t:
+        pass
+    ctypedef struct pthread_mutex_t:
+        pass
+    ctypedef struct pthread_cond_t:
+        pass
+    int pthread_create(pthread_t*, const void*, void* (*)(void*) noexcept nogil, void*)
+    int pthread_join(pthread_t, void**)
+    int pthread_mutex_init(pthread_mutex_t*, const void*)
+    int pthread_mutex_lock(pthread_mutex_t*)
+    int pthread_mutex_unlock(pthread_mutex_t*)
+    int pthread_mutex_destroy(pthread_mutex_t*)
+    int pthread_cond_init(pthread_cond_t*, const void*)
+    int pthread_cond_wait(pthread_cond_t*, pthread_mutex_t*)
+    int pthread_cond_signal(pthread_cond_t*)
+    int pthread_cond_broadcast(pthread_cond_t*)
+    int pthread_cond_destroy(pthread_cond_t*)
+
+
+ctypedef void (*Task)(void* context, int index) noexcept nogil
+
+
+cdef struct Workers:
+    pthread_mutex_t mutex
+    pthread_cond_t work, finished
+    Task task
+    void* context
+    int count                            # indices of the current job
+    int next                             # the first index nobody took (atomic)
+    long job                             # number of the current job
+    int busy                             # workers not done with it
+    bint closing
+
+
+cdef class Pool:
+    cdef Workers workers
+    cdef pthread_t* threads
+    cdef int num_threads
+    cdef void run(self, Task task, void* context, int count) noexcept nogil
