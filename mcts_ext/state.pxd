@@ -24,6 +24,9 @@ cdef struct Rules:
                                                                             # player who was to move at the call
     void (*stones)(const Rules*, const void* s, signed char* points) noexcept nogil   # [rows, cols]: 0 empty, 1 first
                                                                                      # player, 2 second
+    # Of games that are counted, NULL elsewhere. Terminal states only:
+    float (*score)(const Rules*, const void* s) noexcept nogil       # the margin of the player to move
+    void (*ownership)(const Rules*, const void* s, signed char* points) noexcept nogil   # whose each point is, as stones
 
 
 cdef extern from "string.h" nogil:
@@ -46,6 +49,7 @@ cdef class Game:
     cdef Rules rules
     cdef readonly str name
     cdef readonly str geometry           # "points" | "cells" | "hex" | "drop": how a board of it is drawn
+    cdef public dict settings            # what `make` was given besides the name
     cdef readonly list symmetries        # of (action permutation int32 [A], point permutation int32 [rows * cols])
 
 

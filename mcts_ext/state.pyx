@@ -15,6 +15,7 @@ cdef class Game:
     def __cinit__(self, *args, **kwargs):
         self.name = ""
         self.geometry = "cells"
+        self.settings = {}
         self.symmetries = []
 
     @property
@@ -68,8 +69,8 @@ cdef class Game:
             raise ValueError(f"{self.name}: action {action} is not in 0..{self.rules.num_actions - 1}")
 
     def __reduce__(self):
-        from mcts_ext.games import make
-        return make, (self.name,)
+        from mcts_ext.games import remake
+        return remake, (self.name, self.settings)
 
     def __repr__(self):
         return f"Game({self.name!r})"
@@ -145,6 +146,25 @@ cdef class State:
         cdef signed char[:, ::1] view = points
         self.game.rules.stones(&self.game.rules, self.blob, &view[0, 0])
         return points
+
+    def score(self):
+        """The margin of the player to move at the end. Raises ValueError before, and in games without a count."""
+        self._require_count(self.game.rules.score != NULL)
+        return self.game.rules.score(&self.game.rules, self.blob)
+
+    def ownership(self):
+        """int8 [rows, cols] at the end: 1 the first player's point, 2 the second's, 0 nobody's. Raises as `score`."""
+        self._require_count(self.game.rules.ownership != NULL)
+        points = np.zeros((self.game.rows, self.game.cols), np.int8)
+        cdef signed char[:, ::1] view = points
+        self.game.rules.ownership(&self.game.rules, self.blob, &view[0, 0])
+        return points
+
+    def _require_count(self, bint counted):
+        if not counted:
+            raise ValueError(f"{self.game.name}: this game is not counted, it has no score or ownership")
+        if not self.terminal:
+            raise ValueError(f"{self.game.name}: the game is not over, there is nothing to count yet")
 
     def playout(self, uint64_t seed):
         """Plays random moves to the end, in place; the result for the player who was to move before."""

@@ -1,18 +1,20 @@
 """The registry of games: `make("go9")` makes one from its name, `names()` lists the usual ones.
 
-A family of games is a prefix and a factory. The factory gets what follows the prefix ("9", "9x13", "") and returns a
-`Game` whose name is the whole, or raises ValueError. Installed packages add families by the entry point group
-`zero.games` (entry point name = prefix, object = factory); programs by `register`.
+A family of games is a prefix and a factory. The factory gets what follows the prefix ("9", "9x13", "") and, by keyword,
+the settings (`make("go9", komi=6.5)`); it returns a `Game` whose name is the whole, or raises ValueError. Installed
+packages add families by the entry point group `zero.games` (entry point name = prefix, object = factory); programs by
+`register`.
 """
 import functools
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from mcts_ext.state import Game
 
-Factory = Callable[[str], Game]
+Factory = Callable[..., Game]            # factory(what follows the prefix, **settings)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Family:
 _families: dict[str, Family] = {
     "tictactoe": Family("mcts_ext.games.tictactoe:create", ("tictactoe",)),
     "connect4": Family("mcts_ext.games.connect4:create", ("connect4",)),
+    "go": Family("mcts_ext.games.go:create", ("go5", "go7", "go9", "go13", "go19")),
+    "othello": Family("mcts_ext.games.othello:create", ("othello6", "othello8", "othello10")),
 }
 
 
@@ -36,14 +40,24 @@ def register(prefix: str, factory: Factory | str, names: tuple[str, ...] = ()) -
 
 
 @functools.cache
-def make(name: str) -> Game:
-    """The game of that name. Raises ValueError naming the known ones if there is none."""
+def make(name: str, **settings) -> Game:
+    """The game of that name. Raises ValueError naming the known ones if there is none, or no such setting."""
     _load_entry_points()
     # The longest prefix wins, so that a family may begin like another.
     for prefix in sorted(_families, key=len, reverse=True):
         if name.startswith(prefix):
-            return _resolve(_families[prefix].factory)(name[len(prefix):])
+            factory = _resolve(_families[prefix].factory)
+            if settings:
+                _check_settings(name, factory, settings)
+            game = factory(name[len(prefix):], **settings)
+            game.settings = settings
+            return game
     raise ValueError(f"unknown game {name!r}; known: {', '.join(names())}")
+
+
+def remake(name: str, settings: dict) -> Game:
+    """A pickled game again."""
+    return make(name, **settings)
 
 
 def names() -> list[str]:
@@ -64,3 +78,10 @@ def _resolve(factory: Factory | str) -> Factory:
         return factory
     module, _, function = factory.partition(":")
     return getattr(importlib.import_module(module), function)
+
+
+def _check_settings(name: str, factory: Factory, settings: dict) -> None:
+    known = [p.name for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for setting in settings:
+        if setting not in known:
+            raise ValueError(f"{name} has no setting {setting!r}; its settings: {', '.join(known) or 'none'}")

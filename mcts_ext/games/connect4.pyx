@@ -154,7 +154,8 @@ cdef class ConnectFour(Game):
         self.rules = Rules(
             state_size=sizeof(Board), num_actions=cols, rows=rows, cols=cols, planes=3, max_length=rows * cols,
             data=&self.size, init=init, copy=NULL, destroy=NULL, play=play, legal=legal, to_move=to_move,
-            terminal=terminal, outcome=outcome, hash=hash_, encode=encode, playout=playout, stones=stones)
+            terminal=terminal, outcome=outcome, hash=hash_, encode=encode, playout=playout, stones=stones,
+            score=NULL, ownership=NULL)
 
     def action_to_text(self, int action):
         self.check_action(action)

@@ -123,7 +123,8 @@ cdef class TicTacToe(Game):
         self.rules = Rules(
             state_size=sizeof(Board), num_actions=9, rows=3, cols=3, planes=3, max_length=9, data=NULL,
             init=init, copy=NULL, destroy=NULL, play=play, legal=legal, to_move=to_move, terminal=terminal,
-            outcome=outcome, hash=hash_, encode=encode, playout=playout, stones=stones)
+            outcome=outcome, hash=hash_, encode=encode, playout=playout, stones=stones,
+            score=NULL, ownership=NULL)
 
     def action_to_text(self, int action):
         self.check_action(action)
