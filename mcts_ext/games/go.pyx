@@ -338,10 +338,10 @@ cdef class Go(Game):
         if not 2 <= stones <= most:
             raise ValueError(f"{self.name}: {stones} fixed handicap stones: "
                              + (f"2 to {most} are possible" if most else "this board has no handicap points"))
-        low, middle = (3 if size >= 13 else 2), size // 2
+        low, middle = (3 if size >= 12 else 2), size // 2
         high = size - 1 - low
         corners = [(high, low), (low, high), (low, low), (high, high)]   # (row from the top, column)
-        sides = [(middle, low), (middle, high), (low, middle), (high, middle)]
+        sides = [(middle, low), (middle, high), (high, middle), (low, middle)]
         chosen = corners[:min(stones, 4)] + (sides[:2] if stones >= 6 else []) + (sides[2:] if stones >= 8 else [])
         if stones >= 5 and stones % 2:
             chosen.append((middle, middle))
