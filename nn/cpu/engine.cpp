@@ -10,19 +10,25 @@
 namespace nn {
 namespace {
 
-// Floats that may be in use at a time: three quarters of this core's second-level cache.
+// Floats of transformed tiles that are in use at a time: a quarter of this core's second-level cache, which leaves room
+// for the filters that pass through it and for the activations.
 long cache_floats() {
     static const long bytes = std::max(sysconf(_SC_LEVEL2_CACHE_SIZE), 256l << 10);
-    return bytes * 3 / 4 / long(sizeof(float));
+    return bytes / 4 / long(sizeof(float));
 }
+
+constexpr int GRADIENT_TILES = 108;
+
+// Boards that go through a tower together, for filters of this size. Few, so that their activations stay in the
+// second-level cache; more where every slice must read the filters from beyond the caches again.
+int slice_boards(long filter_floats) { return int(std::clamp(filter_floats >> 19, 4l, 16l)); }
 
 // Boards that are worked on together: as many as fit the cache with `floats_per_board`.
 int boards_in_cache(long floats_per_board) { return int(std::clamp(cache_floats() / floats_per_board, 1l, 64l)); }
 
-// f(first board, boards, scratch) over this thread's share
+// f(thread, first board, boards, scratch) over each thread's share, `block` boards at a time
 template <class F>
-void each_block(const Kernels& k, const Conv& c, int boards, int threads, F f) {
-    const int block = boards_in_cache(k.scratch_size(c, 1));
+void each_block(const Kernels& k, const Conv& c, int boards, int block, int threads, F f) {
     parallel(threads, [&](int id) {
         float* memory = scratch(k.scratch_size(c, block));
         const Share share(boards, id, threads);
@@ -48,7 +54,7 @@ void conv3x3(const Kernels& k, const Conv& c, const float* x, const float* weigh
     threads = std::max(1, std::min(threads, boards));
     Floats filters(k.filter_size(c));
     k.transform_filters(c, weight, filters.data());
-    each_block(k, c, boards, threads, [&](int, long b, int n, float* memory) {
+    each_block(k, c, boards, boards_in_cache(k.scratch_size(c, 1)), threads, [&](int, long b, int n, float* memory) {
         k.convolve(c, x + b * c.points() * c.in, filters.data(), {bias, nullptr, false}, y + b * c.points() * c.out, n,
                    memory);
     });
@@ -59,7 +65,9 @@ void conv3x3_grad_weight(const Kernels& k, const Conv& c, const float* x, const 
     threads = std::max(1, std::min(threads, boards));
     const long size = k.filter_size(c);
     Floats parts(size * threads);
-    each_block(k, c, boards, threads, [&](int id, long b, int n, float* memory) {
+    // The sums are read and written once for each block, so it must not be too short.
+    const int block = std::max(boards_in_cache(k.scratch_size(c, 1)), GRADIENT_TILES / c.tiles());
+    each_block(k, c, boards, block, threads, [&](int id, long b, int n, float* memory) {
         k.weight_gradient(c, x + b * c.points() * c.in, g + b * c.points() * c.out, parts.data() + id * size, n,
                           memory);
     });
@@ -143,7 +151,7 @@ void Tower::plan() {
         last_use[l] = l + 1;
         if (layers_[l].residual >= 0) last_use[layers_[l].residual] = std::max(last_use[layers_[l].residual], l);
     }
-    long floats = 0, work = 0;
+    long floats = 0, work = 0, filters = 0;
     for (int l = 0; l < count; l++) {
         const auto slot = std::find_if(busy_until.begin(), busy_until.end(), [&](int until) { return until < l; });
         layers_[l].slot = int(slot - busy_until.begin());
@@ -151,11 +159,13 @@ void Tower::plan() {
         else *slot = last_use[l];
         floats = std::max(floats, layers_[l].conv.points() * layers_[l].conv.out);
         work = std::max(work, kernels_.scratch_size(layers_[l].conv, 1));
+        filters += long(layers_[l].filters.size());
     }
     slots_ = int(busy_until.size());
-    slice_ = boards_in_cache(slots_ * floats + work);
+    block_ = boards_in_cache(work);
+    slice_ = std::max(1, slice_boards(filters) / block_) * block_;
     slot_size_ = (slice_ * floats + 15) / 16 * 16;
-    for (const Layer& layer : layers_) work_size_ = std::max(work_size_, kernels_.scratch_size(layer.conv, slice_));
+    for (const Layer& layer : layers_) work_size_ = std::max(work_size_, kernels_.scratch_size(layer.conv, block_));
 }
 
 void Tower::run_slice(const float* x, float* y, int boards, float* memory) const {
@@ -163,8 +173,12 @@ void Tower::run_slice(const float* x, float* y, int boards, float* memory) const
     for (const Layer& layer : layers_) {
         float* out = &layer == &layers_.back() ? y : slots + layer.slot * slot_size_;
         const float* residual = layer.residual < 0 ? nullptr : slots + layers_[layer.residual].slot * slot_size_;
-        kernels_.convolve(layer.conv, x, layer.filters.data(), {layer.bias.data(), residual, layer.relu}, out, boards,
-                          work);
+        for (int b = 0; b < boards; b += block_) {
+            const long at = b * layer.conv.points() * layer.conv.out;
+            kernels_.convolve(layer.conv, x + b * layer.conv.points() * layer.conv.in, layer.filters.data(),
+                              {layer.bias.data(), residual ? residual + at : nullptr, layer.relu}, out + at,
+                              std::min(block_, boards - b), work);
+        }
         x = out;
     }
 }

@@ -49,7 +49,8 @@ private:
     const Kernels& kernels_;
     int rows_, cols_;
     std::vector<Layer> layers_;
-    int slots_ = 0, slice_ = 1;        // activation buffers; boards that go through the tower together
+    int slots_ = 0;              // activation buffers
+    int block_ = 1, slice_ = 1;  // boards that go through a layer, and through the tower, together
     long slot_size_ = 0, work_size_ = 0;  // floats
 };
 
