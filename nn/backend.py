@@ -14,7 +14,6 @@ import numpy as np
 
 from nn import reference
 
-
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 

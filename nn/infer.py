@@ -8,8 +8,8 @@ import numpy as np
 
 from nn import ops
 from nn.backend import kernels
-from nn.fuse import find_towers, fuse_convolutions, tower
-from nn.graph import Node, evaluate, trace
+from nn.graph import Node, find_towers, freeze, fuse_convolutions, fuse_elementwise, optimise, trace
+from nn.graph.convolution import tower
 
 _TRACED_BATCHES = (2, 3)  # two sizes show which numbers in the graph are the size of the batch
 
@@ -29,7 +29,8 @@ def compile(module, input_shape, dtype="float32", threads=1):
     finally:
         for m, mode in zip(modules, modes, strict=True):
             m.training = mode
-    graph = find_towers(fuse_convolutions(_free_batch(*graphs)))
+    graph = optimise(freeze(_free_batch(*graphs)))
+    graph = fuse_elementwise(find_towers(fuse_convolutions(graph)))
     return Plan(graph, tuple(input_shape), dtype, threads)
 
 
@@ -72,7 +73,7 @@ class Plan:
                 node.attributes["layers"], rows, cols, dtype=self.dtype, threads=self.threads
             )
             return lambda arrays: compiled(arrays[0])
-        return lambda arrays: evaluate(node, arrays)
+        return lambda arrays: node.evaluate(arrays)[0]
 
     def __call__(self, x):
         x = np.ascontiguousarray(x)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nn import Tensor, no_grad, ops
-from nn.fuse import conv_act, find_towers, fuse_convolutions, tower
-from nn.graph import trace
+from nn.graph import find_towers, fuse_convolutions, trace
+from nn.graph.convolution import conv_act, tower
 from nn.infer import compile
 from nn.layers import Conv2d, ConvBN, Dropout, Flatten, GlobalPool, Linear, MaxPool, Module, ReLU, Sequential
 
