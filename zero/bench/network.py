@@ -1,0 +1,171 @@
+"""`zero bench network` and `zero bench train-step`: the network alone, beside other engines where they are installed.
+
+Yardsticks get the same weights and the same boards, run interleaved with ours in this process, and their answers are
+compared with ours. Everybody's batch normalisation is folded for inference; the fastest variant of an engine counts.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from zero.errors import UserError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measures the network: positions (network) or samples (train-step) per second."""
+
+    game: str = "connect4"
+    blocks: int = 6
+    channels: int = 64
+    batch: int = 64
+    threads: int = 1
+    device: Literal["cpu", "cuda"] = "cpu"
+    dtype: Literal["float32", "bfloat16", "int8"] = "float32"
+    seconds: float = 4.0
+    """Of measurement for each engine."""
+    isa: str | None = None
+    """Instruction set of the CPU kernels ("avx512", "avx2", "numpy"); the yardsticks are held to AVX2 with "avx2"."""
+    vs_torch: bool = False
+    vs_onnxruntime: bool = False
+    vs_jax: bool = False
+    json: bool = False
+
+    def __post_init__(self):
+        for name in ("channels", "batch", "threads"):
+            if getattr(self, name) < 1:
+                raise UserError(f"--{name} {getattr(self, name)}: must be 1 or more")
+        if self.blocks < 0 or self.seconds <= 0:
+            raise UserError("--blocks must be 0 or more, --seconds more than 0")
+
+
+def main(argv: list[str]) -> int:
+    import tyro
+
+    kind = argv[0]
+    options = tyro.cli(Annotated[Options, tyro.conf.FlagCreatePairsOff], prog=f"zero bench {kind}", args=argv[1:])
+    _hold_yardsticks(options)  # before any of them is imported
+    from threadpoolctl import threadpool_limits
+
+    from zero.bench.common import report
+
+    with threadpool_limits(options.threads):
+        result = _network(options) if kind == "network" else _train_step(options)
+    return report({"bench": kind, **_describe(options), **result}, options.json)
+
+
+def _hold_yardsticks(options: Options) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    os.environ["JAX_PLATFORMS"] = options.device
+    if options.isa == "avx2":
+        os.environ |= {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
+                       "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"}
+    if options.isa:
+        os.environ["NN_CPU_ISA"] = options.isa
+
+
+def _describe(options: Options) -> dict:
+    from nn import cpu
+    from zero.bench.common import machine
+
+    asked = {"torch": options.vs_torch, "onnxruntime": options.vs_onnxruntime, "jax": options.vs_jax}
+    settings = ("game", "blocks", "channels", "batch", "threads", "device", "dtype")
+    return {**{name: getattr(options, name) for name in settings}, "kernel": cpu.isa(),
+            "machine": machine(*(name for name, wanted in asked.items() if wanted))}
+
+
+def _build(options: Options):
+    import numpy as np
+
+    from mcts_ext.games import make
+    from zero.config import NetworkConfig
+    from zero.network import Network
+
+    game = make(options.game)
+    rng = np.random.default_rng(0)
+    network = Network(game, NetworkConfig(blocks=options.blocks, channels=options.channels), rng)
+    boards = (rng.random((options.batch, game.rows, game.cols, game.planes)) < 0.3).astype(np.float32)
+    return game, network, boards, rng
+
+
+def _network(options: Options) -> dict:
+    import numpy as np
+
+    from nn import infer
+    from zero.bench import yardsticks
+
+    game, network, boards, _ = _build(options)
+    network.to(device=options.device)
+    plan = infer.compile(network.eval(), boards.shape[1:], dtype=options.dtype, threads=options.threads)
+    engines: dict[str, Callable] = {"zero": lambda: plan(boards)}
+    net = yardsticks.folded(network.state_dict(), options.blocks)
+    for asked, add in ((options.vs_torch, yardsticks.torch_inference),
+                       (options.vs_onnxruntime, yardsticks.onnxruntime_inference),
+                       (options.vs_jax, yardsticks.jax_inference)):
+        if asked:
+            engines |= add(net, boards, options.threads, options.dtype, options.device)
+    expected = plan(boards)
+    errors = {}
+    for name, run in engines.items():
+        errors[name] = max(float(np.linalg.norm(np.asarray(a).reshape(b.shape) - b) / np.linalg.norm(b))
+                           for a, b in zip(run(), expected, strict=True))
+    return _compare(engines, options, "positions") | {"largest_difference": max(errors.values())}
+
+
+def _train_step(options: Options) -> dict:
+    import numpy as np
+
+    from nn import ops, optim
+    from nn.tensor import Tensor
+    from zero.bench import yardsticks
+
+    if options.dtype == "int8" or options.vs_onnxruntime or options.vs_jax:
+        raise UserError("train-step is measured in float32 or bfloat16, against --vs-torch")
+    game, network, boards, rng = _build(options)
+    policy = rng.dirichlet(np.full(game.num_actions, 0.3), options.batch).astype(np.float32)
+    outcome = rng.choice([-1.0, 1.0], options.batch).astype(np.float32)
+    engines = {}
+    if options.vs_torch:
+        engines |= yardsticks.torch_train_step(network.state_dict(), options.blocks, boards, policy, outcome,
+                                               options.threads, options.dtype, options.device)
+    network.train().to(device=options.device)
+    optimizer = optim.SGD(network.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-4)
+    x, target, z = (Tensor(a, device=options.device) for a in (boards, policy, outcome))
+
+    def step():
+        logits, value = network(x)
+        loss = ops.cross_entropy(logits, target) + ops.mse(value, z)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    engines = {"zero": step} | engines
+    losses = {name: [run() for _ in range(3)] for name, run in engines.items()}
+    difference = max(abs(a - b) for own in losses.values() for a, b in zip(own, losses["zero"], strict=True))
+    return _compare(engines, options, "samples") | {"loss": losses["zero"][-1], "largest_difference": difference}
+
+
+def _compare(engines: dict[str, Callable], options: Options, unit: str) -> dict:
+    """Rates of all engines, and the ratio of ours to the fastest other, per CPU second."""
+    from nn import cpu
+    from zero.bench.common import interleave, per_second
+
+    cpu.set_threads(options.threads)
+
+    def counted(run):
+        def work():
+            run()
+            return options.batch
+        return work
+
+    rates = interleave({name: counted(run) for name, run in engines.items()}, options.seconds)
+    result = per_second(unit, rates.pop("zero"))
+    for name, others in rates.items():
+        result |= {f"{name}_{key}": value for key, value in per_second(unit, others).items()}
+    key = f"{unit}_per_cpu_s" if options.threads == 1 and options.device == "cpu" else f"{unit}_per_s"
+    if rates:
+        best = max(rates, key=lambda name: result[f"{name}_{key}"])
+        result |= {"fastest_other": best, "ratio": result[key] / result[f"{best}_{key}"]}
+    return result
