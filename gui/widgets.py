@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pygame
 
+from gui.strings import Translator
 from gui.theme import Style
 
 Rect = pygame.Rect
@@ -41,9 +42,13 @@ class TextState:
 
 @dataclass
 class Ui:
-    """The kit: `begin`, declare widgets, `finish`; `handle` feeds events to the regions of the last drawing."""
+    """The kit: `begin`, declare widgets, `finish`; `handle` feeds events to the regions of the last drawing.
+
+    `t` translates the keys of the string table.
+    """
 
     style: Style
+    t: Translator = field(default_factory=Translator)
     regions: dict[str, Region] = field(default_factory=dict)
     surface: pygame.Surface | None = None
     focus: str | None = None
@@ -76,7 +81,6 @@ class Ui:
         if self.held not in self.regions:
             self.held = None
         self._draw_tip()
-        self.surface = None
 
     def modal(self) -> None:
         """Regions declared before this call do not answer: what follows is a dialog over them."""

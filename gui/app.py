@@ -1,0 +1,284 @@
+"""The window itself: the loop that waits for events, the present screen, dialogs, settings.
+
+The loop sleeps until an event or a deadline: engine threads wake it by an event of their own.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pygame
+
+from gui import dialogs, record, settings
+from gui.chooser import Chooser
+from gui.engine import analysis_command
+from gui.game_screen import GameScreen
+from gui.model import HUMAN, Match, Setup, Side
+from gui.players import find_run
+from gui.session import Command, Engines
+from gui.settings import SCALES, Settings, autosave_folder
+from gui.sounds import Sounds
+from gui.strings import Translator
+from gui.theme import THEMES, Style
+from gui.widgets import Ui
+from mcts_ext.games import names
+
+FRAME = 1 / 60
+LONGEST_SLEEP = 5.0
+WAKE = pygame.event.custom_type()
+SHOWN_SETTINGS = ("theme", "scale", "language")
+LEAST_SIZE = (640, 480)
+
+
+class App:
+    """`command` makes the command line of an engine process from (player, game): tests put in their own."""
+
+    def __init__(self, chosen: Settings | None = None, command: Command = analysis_command):
+        self.settings = chosen or settings.load()
+        pygame.display.init()
+        pygame.font.init()
+        pygame.display.set_caption("Zero")
+        pygame.display.set_mode((self.settings.width, self.settings.height), pygame.RESIZABLE)
+        pygame.key.set_repeat(350, 40)
+        pygame.key.start_text_input()
+        self.engines = Engines(self._wake, command)
+        self.ui = Ui(Style())
+        self.sounds = Sounds()
+        self.dialog: dialogs.Dialog | None = None
+        self.running, self.dirty = True, True
+        self.frame_times: list[float] = []
+        self._awake = False
+        self._apply_settings()
+        self.recoverable = self._autosave_path().exists()
+        self.screen = Chooser(self)
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        while self.running:
+            self.step()
+        self.close()
+
+    def step(self, longest: float = LONGEST_SLEEP) -> None:
+        """Waits for events or a deadline, answers them, draws if there is anything new."""
+        started = time.perf_counter()
+        events = [pygame.event.wait(max(1, round(1000 * self._patience(longest)))), *pygame.event.get()]
+        waited = time.perf_counter()
+        for event in events:
+            self._handle(event)
+        self.screen.update()
+        if self.dirty or self.screen.animating or any(e.type != pygame.NOEVENT for e in events) or self._clock_shown():
+            self.draw()
+            self.frame_times.append(time.perf_counter() - waited)
+            del self.frame_times[:-600]
+        if self.screen.animating:
+            time.sleep(max(0.0, FRAME - (time.perf_counter() - started)))
+
+    def _patience(self, longest: float) -> float:
+        """Seconds that the loop may sleep."""
+        if self.dirty or self.screen.animating:
+            return 0.001
+        deadline = self.screen.deadline()
+        return longest if deadline is None else min(longest, max(0.001, deadline - time.monotonic()))
+
+    def _clock_shown(self) -> bool:
+        return self.screen.deadline() is not None
+
+    def draw(self) -> None:
+        self.dirty = False
+        self.ui.begin(pygame.display.get_surface())
+        self.screen.draw(self.ui)
+        if self.dialog:
+            self.dialog.draw(self.ui)
+        self.ui.finish()
+        pygame.display.flip()
+
+    def _wake(self) -> None:
+        """Called from engine threads; one waiting event is enough."""
+        if not self._awake:
+            self._awake = True
+            try:
+                pygame.event.post(pygame.event.Event(WAKE))
+            except pygame.error:
+                pass  # the window is being closed
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def _handle(self, event) -> None:
+        if event.type == WAKE:
+            self._awake = False
+        elif event.type == pygame.QUIT:
+            self.running = False
+        elif event.type == pygame.DROPFILE:
+            self.load_game(Path(event.file))
+        elif event.type == pygame.VIDEORESIZE:
+            self.settings.width, self.settings.height = max(event.w, LEAST_SIZE[0]), max(event.h, LEAST_SIZE[1])
+        elif not (self.dialog and self.dialog.handle(event)) and not self.ui.handle(event):
+            if not self._window_key(event) and not self.dialog:
+                self.screen.handle(event)
+
+    def _window_key(self, event) -> bool:
+        """Keys that work on every screen."""
+        if event.type == pygame.TEXTINPUT and event.text == "?":
+            self.show_keys()
+            return True
+        if event.type != pygame.KEYDOWN:
+            return False
+        if event.key in (pygame.K_F1, pygame.K_F11):
+            self.show_keys() if event.key == pygame.K_F1 else pygame.display.toggle_fullscreen()
+            return True
+        if not event.mod & pygame.KMOD_CTRL:
+            return False
+        scale = {pygame.K_PLUS: 1, pygame.K_EQUALS: 1, pygame.K_KP_PLUS: 1, pygame.K_MINUS: -1, pygame.K_KP_MINUS: -1}
+        if event.key in scale:
+            self._change_scale(scale[event.key])
+        elif event.key == pygame.K_0:
+            self.change_settings(scale=1.0)
+        elif event.key == pygame.K_d:
+            self.change_settings(theme="light" if self.settings.theme == "dark" else "dark")
+        elif event.key == pygame.K_m:
+            self.change_settings(sound=not self.settings.sound)
+        elif event.key == pygame.K_q:
+            self.running = False
+        else:
+            return False
+        return True
+
+    def _change_scale(self, by: int) -> None:
+        nearest = min(range(len(SCALES)), key=lambda i: abs(SCALES[i] - self.settings.scale))
+        self.change_settings(scale=SCALES[min(len(SCALES) - 1, max(0, nearest + by))])
+
+    # -- what screens and dialogs ask for --------------------------------------------------------------------------
+
+    def change_settings(self, **changes) -> None:
+        for name, value in changes.items():
+            setattr(self.settings, name, value)
+        self._apply_settings()
+        settings.save(self.settings)
+
+    def _apply_settings(self) -> None:
+        style = self.ui.style
+        if (self.settings.theme, self.settings.scale) != (style.theme.name, style.scale):
+            self.ui.style = Style(THEMES[self.settings.theme], self.settings.scale)
+        self.ui.t = Translator(self.settings.language)
+        self.dirty = True
+
+    def start_game(self, setup: Setup) -> None:
+        self.show_match(Match(setup))
+
+    def show_match(self, match: Match) -> GameScreen:
+        self.screen.close()
+        self.screen = GameScreen(self, match)
+        self.dirty = True
+        return self.screen
+
+    def show_chooser(self) -> None:
+        self.screen.close()
+        self.screen = Chooser(self)
+        self.dirty = True
+
+    def show_training(self, run: Path) -> None:
+        from gui.training import TrainingScreen
+
+        self.screen.close()
+        self.screen = TrainingScreen(self, run)
+        self.dirty = True
+
+    def show_settings(self) -> None:
+        self.dialog = dialogs.SettingsSheet(self)
+
+    def show_keys(self) -> None:
+        self.dialog = dialogs.KeySheet(self)
+
+    def sound(self, name: str) -> None:
+        if self.settings.sound:
+            self.sounds.play(name)
+
+    def load_game(self, path: Path) -> None:
+        """Opens a file; what is wrong with it is said in the status line of the present game."""
+        try:
+            screen = self.show_match(record.load(path))
+            screen.session.say("status.loaded", path=path)
+        except (OSError, record.Unreadable) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            self.dialog = dialogs.Notice(self, "status.no_file", path=path, error=reason)
+
+    # -- autosave --------------------------------------------------------------------------------------------------
+
+    def _autosave_path(self) -> Path:
+        return autosave_folder() / "unfinished.jsonl"
+
+    def autosave(self, match: Match) -> None:
+        """Every change is on disk at once; a finished game moves to a name of its own."""
+        if match.over:
+            stamp = time.strftime("%Y%m%d-%H%M%S")
+            record.save(match, autosave_folder() / f"{match.setup.game}-{stamp}{record.suffix(match.setup.game)}")
+            self._autosave_path().unlink(missing_ok=True)
+        else:
+            record.save(match, self._autosave_path())
+
+    def recover(self) -> None:
+        self.recoverable = False
+        match = None
+        try:
+            match = record.load(self._autosave_path())
+        except (OSError, record.Unreadable) as error:
+            self.dialog = dialogs.Notice(self, "status.no_file", path=self._autosave_path(), error=error)
+        if match:
+            self.show_match(match)
+            match.resume()
+
+    def discard_recovery(self) -> None:
+        self.recoverable = False
+        self._autosave_path().unlink(missing_ok=True)
+
+    def close(self) -> None:
+        settings.save(self.settings)
+        self.screen.close()
+        self.engines.close()
+        pygame.display.quit()
+
+
+def opening(app: App, what: str | None) -> None:
+    """Goes straight to a game, a run's player, or a file. Raises ValueError naming what is wrong."""
+    if what is None:
+        return
+    path = Path(what)
+    player = what.split("?")[0].split("@")[0]
+    run = find_run(Path(player))
+    if run:
+        app.start_game(Setup(run.game, (Side(HUMAN), Side(what))))
+    elif path.suffix.lower() in (".sgf", ".jsonl"):
+        app.show_match(record.load(path))
+    else:
+        sides = tuple(Side(p) for p in app.settings.players)
+        if all(side.human for side in sides) or any(find_run(Path(s.player.split("@")[0])) for s in sides):
+            sides = (Side(HUMAN), Side("mcts:1000"))
+        try:
+            app.start_game(Setup(what, sides))
+        except ValueError as error:
+            known = ", ".join(names())
+            raise ValueError(f"'{what}' is no game, run or game file ({error}); games: {known}") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Opens the window: `main(["go9"])`, `main(["runs/c4"])`, `main(["game.sgf"])`, `main([])` for the chooser.
+
+    Raises ValueError for something that cannot be opened, pygame.error where there is no screen.
+    """
+    parser = argparse.ArgumentParser(prog="zero play", description="Opens the window.")
+    parser.add_argument("what", nargs="?", help="a game (go9), a run (runs/c4), a game file (x.sgf), or nothing")
+    parser.add_argument("--watch", action="store_true", help="watch the run train instead of playing against it")
+    arguments = parser.parse_args(argv)
+    app = App()
+    try:
+        if arguments.watch and arguments.what:
+            app.show_training(Path(arguments.what))
+        else:
+            opening(app, arguments.what)
+    except (ValueError, OSError):
+        app.close()
+        raise
+    app.run()
+    return 0

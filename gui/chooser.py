@@ -1,0 +1,205 @@
+"""The start screen: which game, who plays which colour, how strong, under what conditions."""
+
+from dataclasses import replace
+
+import pygame
+
+from gui import dialogs, panels, players, rects
+from gui.board import BoardView
+from gui.geometry import action_map, labels
+from gui.looks import LOOKS, family, look
+from gui.model import HUMAN, Setup, Side
+from gui.widgets import Rect, Ui
+from mcts_ext.games import make, names
+
+SIMS = (0, 1, 10, 50, 100, 200, 400, 800, 1600, 5000, 20000)
+SECONDS = (0.5, 1, 2, 5, 10, 30)
+TEMPERATURES = (0.0, 0.3, 0.6, 1.0)
+CLOCKS = ((0, 0), (1, 1), (3, 2), (5, 0), (5, 5), (10, 5), (15, 10), (30, 20))
+KOMI = (None, 0.5, 5.5, 6.5, 7.0, 7.5)
+
+
+def known_games() -> dict[str, list[str]]:
+    """Family to its games, ours first in their own order, then those of other packages."""
+    found: dict[str, list[str]] = {kind: [] for kind in LOOKS}
+    for name in names():
+        found.setdefault(family(name), []).append(name)
+    for kind, games in found.items():
+        games.sort(key=lambda g: (len(g), g))
+        wanted = [f"{kind}{size}" for size in look(kind).sizes]
+        games[:] = [g for g in wanted if g in games] + [g for g in games if g not in wanted]
+    return {kind: games for kind, games in found.items() if games}
+
+
+class Chooser:
+    """Holds a `Setup` in the making."""
+
+    animating = False
+
+    def __init__(self, app):
+        self.app = app
+        self.games = known_games()
+        settings = app.settings
+        game = settings.game if settings.game in sum(self.games.values(), []) else next(iter(self.games.values()))[0]
+        self.setup = Setup(game, tuple(Side(player) for player in settings.players))
+        self.runs = players.find_runs()
+        self._view: tuple | None = None
+
+    def update(self) -> None:
+        pass
+
+    def deadline(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+    def handle(self, event) -> bool:
+        if event.type != pygame.KEYDOWN:
+            return False
+        if event.key == pygame.K_RETURN:
+            self.start()
+        elif event.key == pygame.K_o and event.mod & pygame.KMOD_CTRL:
+            self.app.dialog = dialogs.FileDialog(self.app, "open", self.app.load_game)
+        else:
+            return False
+        return True
+
+    # -- choices ---------------------------------------------------------------------------------------------------
+
+    def choose_game(self, game: str) -> None:
+        sides = tuple(s if s.player in self._players(game) else Side("mcts:1000") for s in self.setup.sides)
+        self.setup = replace(self.setup, game=game, sides=sides, komi=None, handicap=0)
+
+    def choose_side(self, side: int, **changes) -> None:
+        sides = list(self.setup.sides)
+        sides[side] = replace(sides[side], **changes)
+        self.setup = replace(self.setup, sides=tuple(sides))
+
+    def swap(self) -> None:
+        self.setup = replace(self.setup, sides=self.setup.sides[::-1])
+
+    def start(self) -> None:
+        if all(side.player.strip() for side in self.setup.sides):
+            self.app.change_settings(game=self.setup.game, players=tuple(s.player for s in self.setup.sides))
+            self.app.start_game(self.setup)
+
+    def _players(self, game: str) -> list[str]:
+        return [player for player, _ in players.options(game, self.runs, self.app.ui.t)]
+
+    # -- drawing ---------------------------------------------------------------------------------------------------
+
+    def draw(self, ui: Ui) -> None:
+        px, theme, t = ui.style.px, ui.style.theme, ui.t
+        ui.surface.fill(theme.window)
+        rect = ui.surface.get_rect()
+        self._banner(ui, rect)
+        rect = rect.inflate(-px(48), -px(36))
+        title = rects.top(rect, px(48), px(12))
+        for name, click in (("settings", self.app.show_settings), ("open", self._open)):
+            ui.button(name, rects.right(title, px(110), px(8)).inflate(0, -px(12)), t(f"do.{name}"), click)
+        ui.label(title, t("choose.title"), "huge", bold=True)
+        self._game_list(ui, rects.left(rect, px(190), px(24)))
+        form = rects.left(rect, min(px(470), rect.w), px(24))
+        if rect.w > px(200):
+            self._preview(ui, rect)
+        self._form(ui, form)
+
+    def _open(self) -> None:
+        self.app.dialog = dialogs.FileDialog(self.app, "open", self.app.load_game)
+
+    def _banner(self, ui: Ui, rect: Rect) -> None:
+        if not self.app.recoverable:
+            return
+        px, theme = ui.style.px, ui.style.theme
+        strip = rects.top(rect, px(44))
+        pygame.draw.rect(ui.surface, theme.raised, strip)
+        inner = strip.inflate(-px(48), -px(12))
+        ui.button("discard", rects.right(inner, px(110), px(8)), ui.t("banner.discard"), self.app.discard_recovery)
+        ui.button("recover", rects.right(inner, px(130), px(16)), ui.t("banner.continue"), self.app.recover, primary=True)
+        ui.label(inner, ui.t("banner.recover"))
+
+    def _game_list(self, ui: Ui, rect: Rect) -> None:
+        px = ui.style.px
+        chosen = family(self.setup.game)
+        for kind, games in self.games.items():
+            title = panels.game_title(ui.t, kind).replace(" ×", "")
+            ui.button(f"game.{kind}", rects.top(rect, px(40), px(6)), title,
+                      lambda games=games: self.choose_game(games[min(2, len(games) - 1)]), on=kind == chosen,
+                      align="left")
+
+    def _form(self, ui: Ui, rect: Rect) -> None:
+        px, t, setup = ui.style.px, ui.t, self.setup
+        ui.button("play", rects.bottom(rect, px(46)), t("do.play"), self.start, primary=True,
+                  enabled=all(side.player.strip() for side in setup.sides), size="title")
+        games = self.games[family(setup.game)]
+        if len(games) > 1:
+            self._row(ui, rect, "choose.size", "size", [(g, panels.game_title(t, g)) for g in games], setup.game,
+                      self.choose_game)
+        for side in (0, 1):
+            self._side(ui, rect, side)
+        ui.button("swap", rects.top(rect, px(32), px(16)), t("choose.swap"), self.swap)
+        if look(setup.game).komi:
+            own = getattr(make(setup.game), "komi", 7.5)
+            komi = [(k, f"{own if k is None else k:g}") for k in KOMI if k != own]
+            self._row(ui, rect, "choose.komi", "komi", komi, setup.komi, lambda v: self._set(komi=v))
+            stones = [(0, t("choose.even"))] + [(n, t("choose.stones", n=n)) for n in range(2, 10)]
+            self._row(ui, rect, "choose.handicap", "handicap", stones, setup.handicap, self._choose_handicap)
+        clocks = [(c, t("choose.minutes", minutes=c[0], increment=c[1]) if c[0] else t("choose.no_clock"))
+                  for c in CLOCKS]
+        self._row(ui, rect, "choose.clock", "clock", clocks, (setup.minutes, setup.increment),
+                  lambda v: self._set(minutes=v[0], increment=v[1]))
+
+    def _set(self, **changes) -> None:
+        self.setup = replace(self.setup, **changes)
+
+    def _choose_handicap(self, stones: int) -> None:
+        self._set(handicap=stones, komi=0.5 if stones else None)
+
+    def _row(self, ui: Ui, rect: Rect, key: str, name: str, options, value, change) -> None:
+        px = ui.style.px
+        line = rects.top(rect, px(34), px(8))
+        ui.label(rects.left(line, px(110)), ui.t(key), colour=ui.style.theme.faint)
+        ui.choice(name, line, options, value, change)
+
+    def _side(self, ui: Ui, rect: Rect, side: int) -> None:
+        px, t, chosen = ui.style.px, ui.t, self.setup.sides[side]
+        ui.label(rects.top(rect, px(26)), t(look(self.setup.game).sides[side]), bold=True)
+        known = players.options(self.setup.game, self.runs, t)
+        own = chosen.player not in [player for player, _ in known]
+        options = known + [(chosen.player if own else "", t("choose.own_player"))]
+        self._row(ui, rect, "choose.player", f"player{side}", options, chosen.player,
+                  lambda v: self.choose_side(side, player=v))
+        if own:
+            line = rects.top(rect, px(34), px(8))
+            rects.left(line, px(110))
+            ui.text_field(f"own{side}", line, chosen.player, lambda v: self.choose_side(side, player=v),
+                          hint=t("choose.bad_player"))
+        if chosen.player not in (HUMAN, "random"):
+            self._strength(ui, rect, side, chosen)
+
+    def _strength(self, ui: Ui, rect: Rect, side: int, chosen: Side) -> None:
+        px, t = ui.style.px, ui.t
+        line = rects.top(rect, px(34), px(8))
+        ui.label(rects.left(line, px(110)), t("choose.strength"), colour=ui.style.theme.faint)
+        left, right = rects.columns(line, 2, px(8))
+        options = [((n, 0.0), t("choose.sims", n=n) if n else t("choose.policy_only")) for n in SIMS]
+        options += [((200, float(s)), t("choose.seconds", n=f"{s:g}")) for s in SECONDS]
+        value = (200 if chosen.seconds else chosen.sims, chosen.seconds)
+        ui.choice(f"strength{side}", left, options, value, lambda v: self.choose_side(side, sims=v[0], seconds=v[1]))
+        temperatures = [(x, t("choose.varied", t=x) if x else t("choose.best_moves")) for x in TEMPERATURES]
+        ui.choice(f"variety{side}", right, temperatures, chosen.temperature,
+                  lambda v: self.choose_side(side, temperature=v))
+
+    def _preview(self, ui: Ui, rect: Rect) -> None:
+        """The empty board of the chosen game."""
+        if self._view is None or self._view[0] != self.setup.game:
+            game = make(self.setup.game)
+            view = BoardView(look(game.name), game.geometry, game.rows, game.cols, labels(game, action_map(game)))
+            self._view = (self.setup.game, view, game.new_state().stones())
+        _, view, stones = self._view
+        square = Rect(rect.x, rect.y, rect.w, min(rect.h, rect.w))
+        view.place(ui.style, square)
+        view.draw_back(ui.surface, square)
+        view.draw_stones(ui.surface, stones)
+        view.draw_front(ui.surface, square)

@@ -1,0 +1,181 @@
+"""Games in files: SGF for the games that have it, JSONL for the others, with variations and comments in both.
+
+JSONL: one game per line, an object with `game`, `moves` (the main line) and optionally `komi`, `result`, and `tree`: all
+nodes but the root, parents first, each `[index of its parent, move, comment]` (the root is 0).
+"""
+
+import json
+from pathlib import Path
+
+from gui.looks import family
+from gui.model import Match, Node, Setup
+from gui.settings import write_whole
+from zero.protocols import sgf
+
+SGF_GAMES = {"go": 1, "othello": 2, "gomoku": 4, "hex": 11}
+
+
+class Unreadable(ValueError):
+    """A file that holds no game we can show."""
+
+
+def suffix(game: str) -> str:
+    return ".sgf" if family(game) in SGF_GAMES else ".jsonl"
+
+
+def save(match: Match, path: Path) -> bool:
+    """Writes by the path's ending (`.sgf` only where the game has it); returns whether it worked."""
+    text = to_sgf(match) if path.suffix.lower() == ".sgf" and suffix(match.setup.game) == ".sgf" else to_jsonl(match)
+    return write_whole(path, text)
+
+
+def load(path: Path) -> Match:
+    """The first game of a file, at its last position. Raises Unreadable or OSError."""
+    data = path.read_bytes()
+    try:
+        match = from_sgf(data) if data.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"(") else from_jsonl(data.decode())
+    except Unreadable:
+        raise
+    except Exception as error:  # whatever the reader or the rules object to, the window must live on
+        raise Unreadable(str(error)) from error
+    match.go(match.root.main_line()[-1])
+    match.live = False
+    return match
+
+
+def nodes(root: Node) -> list[Node]:
+    """All nodes, parents first, main lines before variations."""
+    found, todo = [], [root]
+    while todo:
+        node = todo.pop()
+        found.append(node)
+        todo.extend(reversed(node.children))
+    return found
+
+
+# -- JSONL ---------------------------------------------------------------------------------------------------------
+
+def to_jsonl(match: Match) -> str:
+    all_nodes = nodes(match.root)
+    index = {node: i for i, node in enumerate(all_nodes)}
+    line = match.root.main_line()
+    record = {"game": match.setup.game, "moves": [node.text for node in line[1:]]}
+    if match.setup.komi is not None:
+        record["komi"] = match.setup.komi
+    record["players"] = [side.player for side in match.setup.sides]
+    record["result"] = result_text(match, line[-1])
+    record["tree"] = [[index[node.parent], node.text, node.comment] for node in all_nodes[1:]]
+    record["comment"] = match.root.comment
+    return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def from_jsonl(text: str) -> Match:
+    record = json.loads(text.strip().split("\n")[0])
+    if not isinstance(record, dict) or not isinstance(record.get("game"), str):
+        raise Unreadable("no object with \"game\" and \"moves\"")
+    match = Match(Setup(record["game"], komi=record.get("komi")))
+    match.root.comment = str(record.get("comment", ""))
+    rows = record.get("tree") or [[i, move, ""] for i, move in enumerate(record["moves"])]
+    known = [match.root]
+    for parent, move, comment in rows:
+        node = _add(match, known[parent], match.game.text_to_action(move))
+        node.comment = comment
+        known.append(node)
+    return match
+
+
+# -- SGF -----------------------------------------------------------------------------------------------------------
+
+def to_sgf(match: Match) -> str:
+    game, kind = match.game, family(match.setup.game)
+    root = sgf.new_root(SGF_GAMES[kind], game.cols, game.rows, PB=match.setup.sides[0].player,
+                        PW=match.setup.sides[1].player)
+    if match.komi() is not None:
+        root.set_text("KM", f"{match.komi():g}")
+    if result := result_text(match, match.root.main_line()[-1]):
+        root.set_text("RE", result)
+    made = {match.root: root}
+    for node in nodes(match.root):
+        if node.parent:
+            colour = "BW"[node.parent.state.to_move]
+            made[node] = made[node.parent].add(**{colour: _sgf_move(match, kind, node.action)})
+        if node.comment:
+            made[node].set_text("C", node.comment)
+    return sgf.serialise(root)
+
+
+def _sgf_move(match: Match, kind: str, action: int) -> str:
+    squares = match.actions.squares(action)
+    if kind == "hex":
+        return match.game.action_to_text(action)
+    return sgf.point_to_sgf(*squares[0]) if squares else ""
+
+
+def from_sgf(data: bytes) -> Match:
+    tree = sgf.parse(data)[0]
+    kind = sgf.GAME_NUMBERS.get(int(tree.number("GM", 1)))
+    cols, rows = tree.board_size()
+    if kind is None or cols != rows:
+        raise Unreadable(f"no game we know: GM {tree.text('GM')}, {cols} by {rows}")
+    komi = tree.number("KM") if kind == "go" and "KM" in tree.properties else None
+    match = Match(Setup(f"{kind}{rows}", komi=komi))
+    made = {}
+    for node in tree.walk():
+        here = made.get(node.parent, match.root)
+        for square in sorted(node.points("AB") + node.points("AW")) if kind == "go" else ():
+            here = _set_up(match, here, square, node)
+        move = node.move()
+        if move:
+            here = _add(match, _turn_to(match, here, move[0]), _action(match, kind, move[1]))
+        here.comment = node.text("C") or here.comment
+        made[node] = here
+    return match
+
+
+def _set_up(match: Match, here: Node, square: str, node: sgf.Node) -> Node:
+    """Handicap stones become moves, the other side passing between; other positions cannot be shown."""
+    if node.parent or "AW" in node.properties:
+        raise Unreadable("a set-up position that is no handicap (AW, or AB after the first node)")
+    return _add(match, _turn_to(match, here, "B"), match.actions.place[sgf.sgf_to_point(square)])
+
+
+def _turn_to(match: Match, here: Node, colour: str) -> Node:
+    """Passes for the other side if it is to move: SGF leaves such passes out."""
+    skip = match.actions.named.get("pass")
+    if "BW"[here.state.to_move] == colour or skip is None or not here.state.legal()[skip]:
+        return here
+    return _add(match, here, skip)
+
+
+def _action(match: Match, kind: str, text: str) -> int:
+    if text == "" or (text == "tt" and match.game.rows <= 19):
+        return match.actions.named["pass"]
+    if kind == "hex":
+        return match.game.text_to_action(text)
+    return match.actions.place[sgf.sgf_to_point(text)]
+
+
+def _add(match: Match, parent: Node, action: int) -> Node:
+    for child in parent.children:
+        if child.action == action:
+            return child
+    match.node = parent
+    return match.play(action)
+
+
+def result_text(match: Match, node: Node) -> str:
+    """`B+R`, `W+T`, `B+3.5`, `B+`, `0`, or '' while the game is not over."""
+    if not (node.ending or node.state.terminal):
+        return ""
+    mover = node.state.to_move
+    if node.ending:
+        return f"{'WB'[mover]}+{node.ending[0].upper()}"
+    outcome = node.state.outcome()
+    if outcome == 0:
+        return "0"
+    return f"{'BW'[mover] if outcome > 0 else 'WB'[mover]}+"
+
+
+def default_name(match: Match) -> str:
+    """A file name for a game: the game and its number of moves."""
+    return f"{match.setup.game}-{match.node.ply}{suffix(match.setup.game)}"
