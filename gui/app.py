@@ -3,9 +3,7 @@
 The loop sleeps until an event or a deadline: engine threads wake it by an event of their own.
 """
 
-import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pygame
@@ -262,21 +260,22 @@ def opening(app: App, what: str | None) -> None:
             raise ValueError(f"'{what}' is no game, run or game file ({error}); games: {known}") from None
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Opens the window: `main(["go9"])`, `main(["runs/c4"])`, `main(["game.sgf"])`, `main([])` for the chooser.
+def main(what: str | None = None, watch: bool = False) -> int:
+    """Opens the window with a game (`go9`), a player (`runs/c4`), a file (`x.sgf`), or the chooser; `watch`: the live
+    view of that run's training.
 
-    Raises ValueError for something that cannot be opened, pygame.error where there is no screen.
+    Raises ValueError or OSError for something that cannot be opened, RuntimeError where there is no screen.
     """
-    parser = argparse.ArgumentParser(prog="zero play", description="Opens the window.")
-    parser.add_argument("what", nargs="?", help="a game (go9), a run (runs/c4), a game file (x.sgf), or nothing")
-    parser.add_argument("--watch", action="store_true", help="watch the run train instead of playing against it")
-    arguments = parser.parse_args(argv)
-    app = App()
     try:
-        if arguments.watch and arguments.what:
-            app.show_training(Path(arguments.what))
+        app = App()
+    except pygame.error as error:
+        raise RuntimeError(f"no window can be opened: {error} (is there a screen? see DISPLAY, WAYLAND_DISPLAY)"
+                           ) from error
+    try:
+        if watch and what:
+            app.show_training(Path(what))
         else:
-            opening(app, arguments.what)
+            opening(app, what)
     except (ValueError, OSError):
         app.close()
         raise

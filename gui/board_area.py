@@ -220,8 +220,9 @@ class BoardArea:
         if self.origin:
             self._destinations(surface, accent)
         if self.pending:
-            view.draw_piece(surface, view.layout.centre(self._shown_at(self.pending)), self.match.state.to_move + 1, 190)
-            overlays.cursor(surface, view, self._shown_at(self.pending), accent)
+            place = self._shown_at(self.pending)
+            view.draw_piece(surface, view.layout.centre(place), self.match.state.to_move + 1, 190)
+            overlays.cursor(surface, view, place, accent)
         if spot is None or not self.may_play() or self._line_is_open() or self.path:
             return
         if self.match.actions.steps:

@@ -115,8 +115,9 @@ class Chooser:
         strip = rects.top(rect, px(44))
         pygame.draw.rect(ui.surface, theme.raised, strip)
         inner = strip.inflate(-px(48), -px(12))
-        ui.button("discard", rects.right(inner, px(110), px(8)), ui.t("banner.discard"), self.app.discard_recovery)
-        ui.button("recover", rects.right(inner, px(130), px(16)), ui.t("banner.continue"), self.app.recover, primary=True)
+        dismiss, go_on = rects.right(inner, px(110), px(8)), rects.right(inner, px(130), px(16))
+        ui.button("discard", dismiss, ui.t("banner.discard"), self.app.discard_recovery)
+        ui.button("recover", go_on, ui.t("banner.continue"), self.app.recover, primary=True)
         ui.label(inner, ui.t("banner.recover"))
 
     def _game_list(self, ui: Ui, rect: Rect) -> None:

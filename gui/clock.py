@@ -45,5 +45,5 @@ def show(seconds: float) -> str:
     """`3:07`, and tenths below ten seconds."""
     if seconds < 10:
         return f"{seconds:.1f}"
-    whole = int(seconds)
-    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

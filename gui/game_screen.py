@@ -271,7 +271,8 @@ class GameScreen:
         first = [("undo", t("do.undo"), match.undo, match.node.parent is not None or bool(match.node.ending)),
                  ("redo", t("do.redo"), match.redo, bool(match.node.children)), *special, resign]
         rest = [("new", t("do.new"), self.app.show_chooser, True), ("open", t("do.open"), self.open_file, True),
-                ("save", t("do.save"), self.save_file, True), ("settings", t("do.settings"), self.app.show_settings, True),
+                ("save", t("do.save"), self.save_file, True),
+                ("settings", t("do.settings"), self.app.show_settings, True),
                 ("keys", t("do.keys"), self.app.show_keys, True)]
         step = [("first", "«", lambda: match.go(match.root), True), ("back", "‹", lambda: match.step(-1), True),
                 ("forward", "›", lambda: match.step(1), True),

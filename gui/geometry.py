@@ -87,7 +87,8 @@ def labels(game: Game, actions: ActionMap) -> Labels:
             match = _SQUARE.fullmatch(game.action_to_text(actions.place[square])) if square in actions.place else None
             return match[group] if match else ""
 
-        return Labels(tuple(part((0, c), 1) for c in range(game.cols)), tuple(part((r, 0), 2) for r in range(game.rows)))
+        across, down = range(game.cols), range(game.rows)
+        return Labels(tuple(part((0, c), 1) for c in across), tuple(part((r, 0), 2) for r in down))
     up = _rank_one_is_below(game, [game.action_to_text(a) for a in range(game.num_actions)])
     ranks = [str(r + 1) for r in range(game.rows)]
     return Labels(tuple("abcdefghijklmnopqrstuvwxyz"[:game.cols]), tuple(reversed(ranks) if up else ranks))

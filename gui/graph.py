@@ -32,7 +32,8 @@ def win_rate_graph(ui: Ui, rect: Rect, values: Sequence[float | None], here: int
         if ply < len(values) and values[ply] is not None:
             x, y = spot(ply, values[ply])
             size = px(5)
-            pygame.draw.polygon(surface, theme.bad, [(x - size, y - 2 * size), (x + size, y - 2 * size), (x, y - px(2))])
+            corners = [(x - size, y - 2 * size), (x + size, y - 2 * size), (x, y - px(2))]
+            pygame.draw.polygon(surface, theme.bad, corners)
     x = spot(here, 0)[0]
     pygame.draw.line(surface, theme.faint, (x, inner.y), (x, inner.bottom), px(1))
     if here < len(values) and values[here] is not None:

@@ -1,4 +1,4 @@
-"""The game as the window knows it: a tree of positions with variations, and the place in it. No pixels, no processes."""
+"""The game as the window knows it: a tree of positions with variations, and the place in it. No pixels here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -144,7 +144,8 @@ class Match:
             return "why.over"
         stones = self.state.stones()
         if self.actions.steps:
-            return "why.step" if origin else "why.not_yours" if stones[square] != self.state.to_move + 1 else "why.stuck"
+            own = stones[square] == self.state.to_move + 1
+            return "why.step" if origin else "why.stuck" if own else "why.not_yours"
         if self.game.geometry == "drop":
             return "why.column_full"
         if stones[square]:
@@ -286,12 +287,12 @@ class Match:
 
 
 def handicap_points(size: int, stones: int) -> list[Square]:
-    """The usual star points for 2 to 9 stones; none on boards under 7."""
+    """The star points for 2 to 9 stones (GTP 2 specification, 4.1.1); none on boards under 7."""
     if size < 7 or stones < 2:
         return []
     low, mid = (2 if size < 13 else 3), size // 2
     high = size - 1 - low
-    corners = [(low, high), (high, low), (high, high), (low, low)]
+    corners = [(high, low), (low, high), (low, low), (high, high)]
     sides = [(mid, low), (mid, high), (low, mid), (high, mid)] if size % 2 else []
     chosen = corners[:min(stones, 4)]
     if sides and stones >= 5:

@@ -88,7 +88,7 @@ def move_rows(match: Match) -> tuple[list[Node], list[tuple[str, str]]]:
         others = len(node.parent.children) - 1 if node.parent else 0
         text = f"{ply}.  {node.text}" if node.parent else "0."
         text += f"   (+{others})" if others else ""
-        text += "   …" if node.comment else ""
+        text += "   *" if node.comment else ""
         rows.append((text, "" if rate is None else f"{100 * rate:.0f}%"))
     return line, rows
 

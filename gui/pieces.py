@@ -1,4 +1,4 @@
-"""Stones, discs, pawns and marks: small images with soft edges, computed from their shape and lit from the upper left."""
+"""Stones, discs, pawns and marks: small images with soft edges, computed from their shape, lit from the upper left."""
 
 from functools import lru_cache
 

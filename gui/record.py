@@ -1,7 +1,7 @@
 """Games in files: SGF for the games that have it, JSONL for the others, with variations and comments in both.
 
-JSONL: one game per line, an object with `game`, `moves` (the main line) and optionally `komi`, `result`, and `tree`: all
-nodes but the root, parents first, each `[index of its parent, move, comment]` (the root is 0).
+JSONL: one game per line, an object with `game`, `moves` (the main line) and optionally `komi`, `result`, and `tree`:
+all nodes but the root, parents first, each `[index of its parent, move, comment]` (the root is 0).
 """
 
 import json

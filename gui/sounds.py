@@ -10,8 +10,9 @@ def _clack(pitch: float, seconds: float, seed: int) -> np.ndarray:
     """A struck stone: a burst of noise and two fast-fading partials. float [n], -1 to 1."""
     t = np.arange(int(RATE * seconds)) / RATE
     noise = np.random.default_rng(seed).standard_normal(len(t)) * np.exp(-t * 900) * 0.5
-    body = np.sin(2 * np.pi * pitch * t) * np.exp(-t * 70) + 0.5 * np.sin(2 * np.pi * pitch * 2.7 * t) * np.exp(-t * 130)
-    return 0.5 * (noise + 0.6 * body)
+    body = np.sin(2 * np.pi * pitch * t) * np.exp(-t * 70)
+    ring = 0.5 * np.sin(2 * np.pi * pitch * 2.7 * t) * np.exp(-t * 130)
+    return 0.5 * (noise + 0.6 * (body + ring))
 
 
 def _tones(pitches: list[float], each: float) -> np.ndarray:

@@ -86,13 +86,13 @@ class Style:
         return self._texts[key]
 
     def fit(self, text: str, width: int, size: str | float = "body", bold: bool = False) -> str:
-        """The text, shortened with an ellipsis until it is at most `width` screen pixels wide."""
+        """The text, shortened with three dots until it is at most `width` screen pixels wide."""
         font = self.font(size, bold)
         if font.size(text)[0] <= width:
             return text
-        while text and font.size(text + "…")[0] > width:
+        while text and font.size(text + "...")[0] > width:
             text = text[:-1]
-        return text + "…" if text else ""
+        return text + "..." if text else ""
 
     def wrap(self, text: str, width: int, size: str | float = "body") -> list[str]:
         """Lines of at most `width` screen pixels; breaks at spaces, and inside a run longer than a line."""

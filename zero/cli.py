@@ -6,6 +6,7 @@ import sys
 
 COMMANDS = {
     "train": ("zero.commands.train", "learn a game from its rules by self-play"),
+    "play": ("zero.commands.play", "play against it in a window and see what it thinks"),
     "bench": ("zero.commands.bench", "measure rules, search, network or self-play on this machine"),
     "doctor": ("zero.commands.doctor", "check games, networks and the installation on this machine"),
 }

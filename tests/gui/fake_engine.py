@@ -53,7 +53,8 @@ def analysis(request, visits: int, done: bool) -> dict:
               "value": round(0.6 * (-1) ** len(request["moves"]) / (1 + len(request["moves"])), 3), "moves": moves,
               "policy": policy}
     if GAME.startswith("go"):
-        answer["ownership"] = [round(1 - 2 * (i % game.cols) / (game.cols - 1), 2) for i in range(game.rows * game.cols)]
+        row = [round(1 - 2 * col / (game.cols - 1), 2) for col in range(game.cols)]
+        answer["ownership"] = row * game.rows
     return answer
 
 
