@@ -47,18 +47,19 @@ class Module:
         for _, child in self.children():
             yield from child.modules()
 
-    def _named_tensors(self, prefix=""):
+    def named_tensors(self, prefix=""):
+        """Pairs (name, tensor) of all parameters and buffers."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 yield prefix + name, value
         for name, child in self.children():
-            yield from child._named_tensors(f"{prefix}{name}.")
+            yield from child.named_tensors(f"{prefix}{name}.")
 
     def named_parameters(self):
-        return ((name, t) for name, t in self._named_tensors() if isinstance(t, Parameter))
+        return ((name, t) for name, t in self.named_tensors() if isinstance(t, Parameter))
 
     def named_buffers(self):
-        return ((name, t) for name, t in self._named_tensors() if not isinstance(t, Parameter))
+        return ((name, t) for name, t in self.named_tensors() if not isinstance(t, Parameter))
 
     def parameters(self):
         return [t for _, t in self.named_parameters()]
@@ -80,13 +81,13 @@ class Module:
 
     def to(self, device=None, dtype=None):
         """Move all parameters and buffers to `device`, convert them to `dtype`; gradients are dropped."""
-        for _, t in self._named_tensors():
+        for _, t in self.named_tensors():
             t.data, t.grad = Tensor(t.data, dtype=dtype, device=device).data, None
         return self
 
     def state_dict(self):
         """Copies of all parameters and buffers: name -> numpy array."""
-        return {name: np.array(t.numpy()) for name, t in self._named_tensors()}
+        return {name: np.array(t.numpy()) for name, t in self.named_tensors()}
 
     def load_state_dict(self, state, strict=True):
         """Copy arrays into the parameters and buffers of the same name, in place.
@@ -94,7 +95,7 @@ class Module:
         Raises ValueError naming every missing, unexpected (both only if `strict`) or misshapen tensor; then nothing
         has been changed.
         """
-        own = dict(self._named_tensors())
+        own = dict(self.named_tensors())
         faults = []
         if strict:
             faults += [f"missing {name}" for name in own if name not in state]

@@ -1,7 +1,8 @@
 """Optimisers: one fused update over all parameters.
 
 The parameters of an optimiser are moved into one flat array, of which they stay views; state and update work on the
-flat array, a block at a time so that the passes over it run in the cache.
+flat array, a block at a time so that the passes over it run in the cache. Parameters of 16 bits get a float32 master
+copy, which is what is trained.
 """
 
 import math
@@ -26,8 +27,9 @@ def clip_grad_norm(parameters, limit):
 class Optimizer:
     """Base: parameters as views of the flat array `self.flat`, gradients gathered into `self.gradient`.
 
-    A subclass names its state arrays in `slots` and writes `_update(block, ...)`. Parameters without a gradient count
-    as having gradient zero. All parameters must have one dtype and one device. `lr` may be changed between steps.
+    A subclass names its state arrays in `slots` and writes `_update(block of flat, gradient and each slot)`. Parameters
+    without a gradient count as having gradient zero. All must have one dtype and one device; load their values in
+    place (`Module.load_state_dict`). `lr` may be changed between steps: `optimizer.lr = schedule(optimizer.steps)`.
     """
 
     slots = ()
@@ -41,15 +43,21 @@ class Optimizer:
             raise TypeError(f"{type(self).__name__}: parameters of different dtypes or devices: {sorted(kinds)}")
         self.lr, self.steps = lr, 0
         xp = array_module(self.parameters[0].data)
-        self.flat = xp.concatenate([p.data.reshape(-1) for p in self.parameters])
+        values = xp.concatenate([p.data.reshape(-1) for p in self.parameters])
+        self._half = values if values.dtype.itemsize == 2 else None
+        self.flat = values if self._half is None else values.astype(np.float32)
         self.gradient = xp.zeros_like(self.flat)
-        self._gradients = []
         self.state = {slot: xp.zeros_like(self.flat) for slot in self.slots}
-        start = 0
-        for p in self.parameters:
-            p.data = self.flat[start : start + p.size].reshape(p.shape)
-            self._gradients.append(self.gradient[start : start + p.size].reshape(p.shape))
-            start += p.size
+        if self._half is not None:
+            self.state["master"] = self.flat
+        self._gradients = self._views(self.gradient)
+        for p, view in zip(self.parameters, self._views(values), strict=True):
+            p.data = view
+
+    def _views(self, flat):
+        """One array per parameter, sharing the memory of `flat`."""
+        ends = np.cumsum([p.size for p in self.parameters])
+        return [flat[end - p.size : end].reshape(p.shape) for p, end in zip(self.parameters, ends, strict=True)]
 
     def zero_grad(self):
         for p in self.parameters:
@@ -63,6 +71,11 @@ class Optimizer:
             else:
                 gradient[...] = p.grad
         self.steps += 1
+        self._update_all()
+        if self._half is not None:
+            self._half[...] = self.flat
+
+    def _update_all(self):
         block = _BLOCK if isinstance(self.flat, np.ndarray) else self.flat.size
         for start in range(0, self.flat.size, block):
             part = slice(start, start + block)
@@ -76,7 +89,7 @@ class Optimizer:
 
     def load_state_dict(self, state):
         """Restore `state_dict()`. Raises ValueError for missing or unexpected names and wrong shapes."""
-        expected = {**{slot: self.flat.shape for slot in self.slots}, "steps": (), "lr": ()}
+        expected = {**{slot: self.flat.shape for slot in self.state}, "steps": (), "lr": ()}
         if set(state) != set(expected):
             raise ValueError(f"{type(self).__name__}: state has {sorted(state)}, must have {sorted(expected)}")
         for name, shape in expected.items():
@@ -84,8 +97,10 @@ class Optimizer:
             if found != shape:
                 raise ValueError(f"{type(self).__name__}: {name} has shape {list(found)}, must be {list(shape)}")
         xp = array_module(self.flat)
-        for slot in self.slots:
-            self.state[slot][...] = xp.asarray(state[slot])
+        for slot, array in self.state.items():
+            array[...] = xp.asarray(state[slot])
+        if self._half is not None:
+            self._half[...] = self.flat
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
 
 
@@ -114,23 +129,113 @@ class SGD(Optimizer):
             p -= self.lr * velocity
 
 
-class AdamW(Optimizer):
-    """Adam with decoupled weight decay (Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2)."""
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, algorithm 1); `weight_decay` is an L2 penalty, added to the gradient."""
 
     slots = ("mean", "square")
 
-    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(parameters, lr)
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
 
     def _update(self, p, g, mean, square):
-        beta1, beta2 = self.betas
-        p *= 1 - self.lr * self.weight_decay
-        self._adam(p, g, mean, square, beta1, beta2)
+        if self.weight_decay:
+            g += self.weight_decay * p
+        self._move(p, g, mean, square)
 
-    def _adam(self, p, g, mean, square, beta1, beta2):
+    def _move(self, p, g, mean, square):
+        beta1, beta2 = self.betas
         mean += (1 - beta1) * (g - mean)
         square += (1 - beta2) * (g * g - square)
         size = array_module(g).sqrt(square / (1 - beta2**self.steps))
         size += self.eps
         p -= (self.lr / (1 - beta1**self.steps)) * mean / size
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient (Loshchilov & Hutter 2019, algorithm 2)."""
+
+    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+        super().__init__(parameters, lr, betas, eps, weight_decay)
+
+    def _update(self, p, g, mean, square):
+        p *= 1 - self.lr * self.weight_decay
+        self._move(p, g, mean, square)
+
+
+def orthogonalise(matrix, steps=5):
+    """A matrix near U V^T of `matrix = U S V^T`, by Newton-Schulz iteration (Jordan et al. 2024, "Muon").
+
+    The quintic's coefficients push small singular values up fast and leave them all in about [0.7, 1.2].
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / (array_module(x).sqrt((x * x).sum()) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * (gram @ gram)) @ x
+    return x.T if tall else x
+
+
+class Muon(Optimizer):
+    """Momentum orthogonalised, for the weights of hidden layers (Jordan et al. 2024); train the rest with AdamW.
+
+    A filter `[kh, kw, ci, co]` counts as the matrix `[kh kw ci, co]`. Nesterov momentum, decoupled weight decay; the
+    step is scaled by sqrt(max(1, co / inputs)). Raises ValueError for parameters of fewer than two dimensions.
+    """
+
+    slots = ("momentum",)
+
+    def __init__(self, parameters, lr=0.02, momentum=0.95, weight_decay=0.0):
+        super().__init__(parameters, lr)
+        self.momentum, self.weight_decay = momentum, weight_decay
+        flat = [p.shape for p in self.parameters if p.ndim < 2]
+        if flat:
+            raise ValueError(f"Muon: a parameter of shape {list(flat[0])} is no matrix: give it to AdamW")
+
+    def _update_all(self):
+        views = (self._views(a) for a in (self.flat, self.gradient, self.state["momentum"]))
+        for p, g, v in zip(*views, strict=True):
+            v += (1 - self.momentum) * (g - v)
+            direction = orthogonalise((g + self.momentum * (v - g)).reshape(-1, p.shape[-1]))
+            inputs, outputs = direction.shape
+            p *= 1 - self.lr * self.weight_decay
+            p -= (self.lr * math.sqrt(max(1, outputs / inputs))) * direction.reshape(p.shape)
+
+
+class LossScaler:
+    """Keeps float16 gradients in range: multiply the loss, divide the gradients, skip steps that overflowed.
+
+        scaler.scale(loss).backward()
+        if scaler.unscale(optimizer.parameters):
+            optimizer.step()
+
+    The scale halves after an overflow and doubles after `interval` good steps (Micikevicius et al. 2018, section 3.2).
+    """
+
+    def __init__(self, scale=2.0**15, interval=2000):
+        self.factor, self.interval, self.good_steps = scale, interval, 0
+
+    def scale(self, loss):
+        return loss.astype("float32") * self.factor
+
+    def unscale(self, parameters):
+        """Divide the gradients by the scale, as float32; False (and a smaller scale) if any is not finite."""
+        finite = True
+        for p in parameters:
+            if p.grad is not None:
+                p.grad = p.grad.astype(np.float32) / self.factor
+                finite = finite and bool(array_module(p.grad).isfinite(p.grad).all())
+        self.good_steps = self.good_steps + 1 if finite else 0
+        if not finite:
+            self.factor = max(self.factor / 2, 1.0)
+        elif self.good_steps >= self.interval:
+            self.factor, self.good_steps = self.factor * 2, 0
+        return finite
+
+    def state_dict(self):
+        return {"factor": np.array(self.factor), "good_steps": np.array(self.good_steps)}
+
+    def load_state_dict(self, state):
+        self.factor, self.good_steps = float(state["factor"]), int(state["good_steps"])

@@ -68,7 +68,7 @@ class Tensor:
         if device == "cpu" and is_array and device_of(data) == "cuda":
             data = data.get()
         self.data = module_of(device).asarray(data, dtype)
-        if requires_grad and not _is_float(self.data):
+        if requires_grad and not is_float(self.data):
             raise TypeError(f"Tensor: only floating-point tensors have gradients, not {self.data.dtype}")
         self.grad = None
         self.requires_grad = requires_grad
@@ -176,7 +176,7 @@ class Tensor:
                     give(parent, g)
 
 
-def _is_float(array):
+def is_float(array):
     return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
 
 
@@ -234,7 +234,7 @@ def op(function):
             else:
                 value, pullback = function(*arrays, **attributes)
         except (ValueError, TypeError, IndexError) as error:
-            raise type(error)(f"{name}: {_describe(arrays)}: {error}") from error
+            raise type(error)(f"{name}: {describe(arrays)}: {error}") from error
         out = _wrap(value if hasattr(value, "flags") else np.asarray(value))
         if not call.casts:
             _check_result(name, arrays, out.data)
@@ -252,7 +252,7 @@ def op(function):
     return call
 
 
-def _describe(arrays):
+def describe(arrays):
     shown = [f"{list(a.shape)} {a.dtype}" for a in arrays if hasattr(a, "shape")]
     return " and ".join(shown) if shown else "no tensors"
 
@@ -265,20 +265,20 @@ def _check_operands(name, arrays):
         if device is None:
             device = device_of(a)
         elif device_of(a) != device:
-            raise TypeError(f"{name}: operands on different devices ({_describe(arrays)}): use .to(device)")
-        if _is_float(a):
+            raise TypeError(f"{name}: operands on different devices ({describe(arrays)}): use .to(device)")
+        if is_float(a):
             if dtype is None:
                 dtype = a.dtype
             elif a.dtype != dtype:
-                raise TypeError(f"{name}: mixed dtypes ({_describe(arrays)}): convert with .astype(...)")
+                raise TypeError(f"{name}: mixed dtypes ({describe(arrays)}): convert with .astype(...)")
 
 
 def _check_result(name, arrays, out):
-    if not _is_float(out):
+    if not is_float(out):
         return
-    dtype = next((a.dtype for a in arrays if hasattr(a, "dtype") and _is_float(a)), out.dtype)
+    dtype = next((a.dtype for a in arrays if hasattr(a, "dtype") and is_float(a)), out.dtype)
     if out.dtype != dtype:
-        raise TypeError(f"{name}: {_describe(arrays)} would give {out.dtype}: convert with .astype(...)")
+        raise TypeError(f"{name}: {describe(arrays)} would give {out.dtype}: convert with .astype(...)")
 
 
 def unbroadcast(gradient, shape):
