@@ -73,6 +73,14 @@ def conv2d_grad_weight(x, g, w_shape, stride=1, padding="same"):
     return (columns.reshape(-1, columns.shape[-1]).T @ g.reshape(-1, g.shape[-1])).reshape(w_shape)
 
 
+def linear(x, w, bias=None, relu=False):
+    """`relu(x [n, in] @ w [in, out] + bias [out])`, the bias and the ReLU if asked for."""
+    y = x @ w
+    if bias is not None:
+        y += bias
+    return np.maximum(y, 0, out=y) if relu else y
+
+
 def bn_act_forward(y, gamma, beta, residual=None, eps=1e-5, relu=True):
     """Batch normalisation, optional residual, optional ReLU, with the statistics of this batch.
 

@@ -69,6 +69,8 @@ def conv2d(x, w, bias=None, stride=1, padding="same", *, isa=None, tile=None):
     Raises ValueError if the channels of `x` and `w` differ.
     """
     isa = isa or _isa
+    if w.shape[:2] == (1, 1) and stride == 1 and padding in ("same", 0) and x.ndim == 4:
+        return linear(x.reshape(-1, x.shape[3]), w[0, 0], bias, isa=isa).reshape(*x.shape[:3], w.shape[3])
     if not (_fast_conv(x, w.shape, stride, padding, isa) and _is_float32(x, w, bias)):
         return reference.conv2d(x, w, bias, stride, padding)
     _check_channels("conv2d", x.shape[3], w.shape[2], "the image")
@@ -92,6 +94,16 @@ def conv2d_grad_weight(x, g, w_shape, stride=1, padding="same", *, isa=None, til
     if x.shape[:3] != g.shape[:3]:
         raise ValueError(f"conv2d_grad_weight: images {x.shape} and gradients {g.shape} differ in size")
     return _kernels.conv3x3_grad_weight(*_dense(x, g), _choose(isa), _threads, tile)
+
+
+def linear(x, w, bias=None, relu=False, *, isa=None):
+    """See `nn.reference.linear`. A row's result does not depend on the other rows, unlike that of a BLAS."""
+    isa = isa or _isa
+    if isa == "numpy" or 0 in w.shape or not _is_float32(x, w, bias):
+        return reference.linear(x, w, bias, relu)
+    if x.ndim != 2 or x.shape[1] != w.shape[0]:
+        raise ValueError(f"linear: {x.shape} and {w.shape} do not fit; expected [n, in] and [in, out]")
+    return _kernels.dense(*_dense(x, w, bias), relu, _choose(isa), _threads)
 
 
 def bn_act_forward(y, gamma, beta, residual=None, eps=1e-5, relu=True, *, isa=None):

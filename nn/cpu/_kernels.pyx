@@ -28,6 +28,8 @@ cdef extern from "engine.hpp" namespace "nn" nogil:
                                 float* y, int boards, int threads) except +
     void _grad_weight "nn::conv3x3_grad_weight"(const Kernels&, const Conv&, const float* x, const float* g,
                                                 float* gradient, int boards, int threads) except +
+    void _dense "nn::dense"(const Kernels&, const float* x, const float* weight, const float* bias, cpp_bool relu,
+                            float* y, long rows, int inputs, int outputs, int threads) except +
     void _bn_forward "nn::bn_act_forward"(const Kernels&, const float* y, const float* gamma, const float* beta,
                                           const float* residual, float eps, cpp_bool relu, float* out, float* mean,
                                           float* inv_std, long rows, int channels, int threads) except +
@@ -108,6 +110,21 @@ def conv3x3_grad_weight(x, g, str isa, int threads, tile=None):
     with nogil:
         _grad_weight(kernels[0], shape, px, pg, to, boards, threads)
     return gradient
+
+
+def dense(x, weight, bias, cpp_bool relu, str isa, int threads):
+    """`x [rows, in]`, `weight [in, out]`, `bias [out]` or None -> `[rows, out]`."""
+    cdef const Kernels* kernels = _table(isa)
+    y = np.empty((x.shape[0], weight.shape[1]), np.float32)
+    cdef const float* px = _at(x)
+    cdef const float* pw = _at(weight)
+    cdef const float* pb = _at(bias)
+    cdef float* py = <float*>_at(y)
+    cdef long rows = x.shape[0]
+    cdef int inputs = weight.shape[0], outputs = weight.shape[1]
+    with nogil:
+        _dense(kernels[0], px, pw, pb, relu, py, rows, inputs, outputs, threads)
+    return y
 
 
 def bn_act_forward(y, gamma, beta, residual, float eps, cpp_bool relu, str isa, int threads):

@@ -76,6 +76,16 @@ void conv3x3_grad_weight(const Kernels& k, const Conv& c, const float* x, const 
     k.restore_gradient(c, parts.data(), gradient);
 }
 
+void dense(const Kernels& k, const float* x, const float* weight, const float* bias, bool relu, float* y, long rows, int in,
+           int out, int threads) {
+    threads = int(std::max(1l, std::min<long>(threads, rows)));
+    parallel(threads, [&](int id) {
+        const Share share(rows, id, threads);
+        k.dense(x + share.begin * in, weight, {bias, nullptr, relu}, y + share.begin * out, share.end - share.begin, in,
+                out);
+    });
+}
+
 void bn_act_forward(const Kernels& k, const float* y, const float* gamma, const float* beta, const float* residual,
                     float eps, bool relu, float* out, float* mean, float* inv_std, long rows, int channels,
                     int threads) {

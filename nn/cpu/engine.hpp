@@ -17,6 +17,8 @@ void conv3x3(const Kernels&, const Conv&, const float* x, const float* weight, c
              int threads);
 void conv3x3_grad_weight(const Kernels&, const Conv&, const float* x, const float* g, float* gradient, int boards,
                          int threads);
+void dense(const Kernels&, const float* x, const float* weight, const float* bias, bool relu, float* y, long rows, int in,
+           int out, int threads);
 void bn_act_forward(const Kernels&, const float* y, const float* gamma, const float* beta, const float* residual,
                     float eps, bool relu, float* out, float* mean, float* inv_std, long rows, int channels,
                     int threads);

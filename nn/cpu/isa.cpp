@@ -53,5 +53,5 @@ void restore_gradient(const Conv& s, const float* gradient, float* weight) {
 namespace nn {
 extern const Kernels ISA;
 const Kernels ISA = {TEXT(ISA), LANES, transform_filters, convolve, weight_gradient, restore_gradient,
-                     moments, normalise, gradient_sums, gradient_apply};
+                     dense, moments, normalise, gradient_sums, gradient_apply};
 }  // namespace nn

@@ -43,6 +43,9 @@ struct Kernels {
     void (*weight_gradient)(const Conv&, const float* x, const float* g, float* gradient, int boards, float* scratch);
     void (*restore_gradient)(const Conv&, const float* gradient, float* weight_gradient);
 
+    // y [rows][out] = x [rows][in] weight [in][out], then bias and ReLU of the epilogue
+    void (*dense)(const float* x, const float* weight, Epilogue, float* y, long rows, int in, int out);
+
     // Batch normalisation over [rows][channels]; sums are added to.
     void (*moments)(const float* y, const float* shift, long rows, int channels, double* sum, double* square);
     void (*normalise)(const float* y, const float* mean, const float* scale, const float* beta, Epilogue, float* out,

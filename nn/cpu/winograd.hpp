@@ -104,9 +104,9 @@ template <int MY, int MX> struct Winograd {
             float* result = m + q * out_plane;
             column_panels(out, [&](int column, auto vectors) {
                 constexpr int V = decltype(vectors)::value;
-                row_blocks(tiles, [&](int row, auto height) {
-                    product<decltype(height)::value, V>(a + long(row) * in, in, u + long(column) * s.in, s.in,
-                                                        result + long(row) * out + column, out);
+                row_blocks(tiles, [&](long row, auto height) {
+                    product<decltype(height)::value, V>(a + row * in, in, u + long(column) * s.in, s.in,
+                                                        result + row * out + column, out);
                 });
             });
         }
@@ -126,9 +126,9 @@ template <int MY, int MX> struct Winograd {
             float* sum = gradient + long(q) * s.in * out;
             column_panels(out, [&](int column, auto vectors) {
                 constexpr int V = decltype(vectors)::value;
-                row_blocks(s.in, [&](int row, auto height) {
+                row_blocks(s.in, [&](long row, auto height) {
                     transposed_product<decltype(height)::value, V>(a + row, in, b + column, out, tiles,
-                                                                   sum + long(row) * out + column, out);
+                                                                   sum + row * out + column, out);
                 });
             });
         }

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nn.backend import array_module
+from nn.backend import array_module, kernels
 from nn.tensor import op, unbroadcast
 
 
@@ -322,9 +322,7 @@ def matmul(a, b, *, need):
 def linear(x, w, bias=None, *, need):
     """`x [..., in] @ w [in, out] + bias [out]`."""
     rows = x.reshape(-1, x.shape[-1])
-    value = rows @ w
-    if bias is not None:
-        value += bias
+    value = kernels(x).linear(rows, w, bias)
 
     def pullback(g):
         g = g.reshape(-1, g.shape[-1])

@@ -148,6 +148,25 @@ def test_nan_is_not_swallowed(rng, isa):
     assert np.isnan(cpu.bn_act_forward(x, bias, bias, isa=isa)[0][..., 3]).all()
 
 
+# ---------------------------------------------------------------- linear layers
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("n, inputs, outputs", [(1, 1, 1), (7, 30, 2), (25, 64, 16), (3, 5, 32), (40, 17, 33)])
+@pytest.mark.parametrize("relu", [True, False])
+def test_linear(rng, isa, n, inputs, outputs, relu):
+    x, w, bias = normal(rng, n, inputs), normal(rng, inputs, outputs), normal(rng, outputs)
+    expected = reference.linear(x.astype(np.float64), w.astype(np.float64), bias, relu)
+    y = cpu.linear(x, w, bias, relu, isa=isa)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    for i in range(n):
+        np.testing.assert_array_equal(cpu.linear(x[i:i + 1], w, bias, relu, isa=isa)[0], y[i])
+    np.testing.assert_allclose(cpu.linear(x, w, isa=isa), x.astype(np.float64) @ w, rtol=1e-5, atol=1e-5)
+
+
+def test_linear_names_wrong_shapes(rng):
+    with pytest.raises(ValueError, match="linear"):
+        cpu.linear(normal(rng, 2, 3), normal(rng, 4, 5))
+
+
 # ---------------------------------------------------------------- batch normalisation
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5), (3, 9, 9, 64), (130, 33), (2, 6, 7, 40)], ids=str)
