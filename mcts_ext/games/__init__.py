@@ -27,6 +27,9 @@ _families: dict[str, Family] = {
     "tictactoe": Family("mcts_ext.games.tictactoe:create", ("tictactoe",)),
     "connect4": Family("mcts_ext.games.connect4:create", ("connect4",)),
     "go": Family("mcts_ext.games.go:create", ("go5", "go7", "go9", "go13", "go19")),
+    "gomoku": Family("mcts_ext.games.gomoku:create", ("gomoku9", "gomoku15")),
+    "hex": Family("mcts_ext.games.hex:create", ("hex7", "hex11")),
+    "breakthrough": Family("mcts_ext.games.breakthrough:create", ("breakthrough6", "breakthrough8")),
     "othello": Family("mcts_ext.games.othello:create", ("othello6", "othello8", "othello10")),
 }
 

@@ -1,4 +1,4 @@
-"""Go on boards of 2x2 to 19x19, rectangles too, with area scoring: whoever holds more points when both have passed wins.
+"""Go on boards of 2x2 to 19x19, rectangles too, by area scoring: who holds more points when both have passed wins.
 
 Nothing is removed as dead: a stone on the board counts, so dead stones are taken by playing it out (Tromp-Taylor rules,
 https://tromp.github.io/go.html).
@@ -7,8 +7,8 @@ from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from mcts_ext.games.bits cimport lowest_bit
-from mcts_ext.games.go_board cimport (BLACK, EDGE, EMPTY, MAX_POINTS, MAX_SIDE, STEPS, WHITE, WORDS, Board, Chain, Point,
-                                      Settings, add_empty, add_stone, may_place, pass_turn, place, remember)
+from mcts_ext.games.go_board cimport (BLACK, EDGE, EMPTY, MAX_POINTS, MAX_SIDE, STEPS, WHITE, WORDS, Board, Chain,
+                                      Point, Settings, add_empty, add_stone, may_place, pass_turn, place, remember)
 from mcts_ext.rng cimport mix64, random_below
 from mcts_ext.state cimport Game, Rules, State
 
@@ -20,7 +20,7 @@ from mcts_ext.symmetry import board_symmetries
 
 @dataclass(frozen=True)
 class RuleSet:
-    ko: str                              # "positional": no board may come back (superko); "simple": no taking back at once
+    ko: str                              # "positional": no board may come back; "simple": no taking back at once
     suicide: bool                        # whether several stones may take their own last liberty
     compensation: bool                   # whether White gets a point for each handicap stone
 
@@ -241,11 +241,11 @@ cdef void stones(const Rules* rules, const void* s, signed char* points) noexcep
 
 
 cdef class Go(Game):
-    """Actions are the points row * cols + col (row 0 on top), then the pass; written as GTP vertices (`A1`, no I), `pass`.
+    """Actions are the points row * cols + col (row 0 on top), then the pass; written as GTP vertices and `pass`.
 
-    Planes [rows, cols, 2 * history + 3 * liberties + 2]: own stones and the opponent's now, the same one ply ago, and so
-    on (AlphaGo Zero, Silver et al. 2017, with history 8); with `liberties`, the stones of chains with one, two, and more
-    liberties; ones if Black is to move; ones if White is.
+    Planes [rows, cols, 2 * history + 3 * liberties + 2]: own stones and the opponent's now, the same one ply ago, and
+    so on (AlphaGo Zero, Silver et al. 2017, with history 8); with `liberties`, the stones of chains with one, two, and
+    more liberties; ones if Black is to move; ones if White is.
     A game ends after two passes in a row, or after 2 * rows * cols plies, and is counted as it stands.
     """
     cdef Settings go

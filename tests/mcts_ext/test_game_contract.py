@@ -9,7 +9,8 @@ from mcts_ext import games
 
 GAMES = {
     "go5": {}, "go9": {}, "go4x6": {"history": 3, "liberties": True, "komi": 0.5}, "go3": {"rules": "tromp-taylor"},
-    "othello6": {}, "othello8": {}, "othello10": {},
+    "gomoku9": {}, "gomoku7x8": {"opening": "swap2", "line": 4}, "hex5": {"swap": True}, "hex4x6": {},
+    "breakthrough6": {}, "breakthrough7x5": {}, "othello6": {}, "othello8": {}, "othello10": {},
 }
 
 
@@ -79,6 +80,21 @@ def test_a_playout_ends_the_game_and_sees_the_result_from_the_mover(game):
     assert {-1.0, 1.0} <= results
 
 
+def test_playouts_choose_every_legal_move_as_often(game):
+    """As many first-player wins as in games whose moves are drawn here, and the same mean end."""
+    rng = random.Random(7)
+    count = 250
+    drawn, played = [], []
+    for seed in range(count):
+        state = game.new_state()
+        while not state.terminal:
+            state.play(rng.choice(state.legal_actions()))
+        drawn.append(state.outcome() if state.to_move == 0 else -state.outcome())
+        played.append(game.new_state().playout(seed))
+    played += [game.new_state().playout(seed) for seed in range(count, 20 * count)]
+    assert abs(np.mean(drawn) - np.mean(played)) < 4 * (np.std(drawn) + 0.01) / count**0.5
+
+
 def test_a_copy_lives_on_its_own(game):
     rng = random.Random(5)
     for state in random_games(game, 2):
@@ -121,7 +137,9 @@ def test_a_pickled_game_is_the_same_one(game):
     assert pickle.loads(pickle.dumps(game)) is game
 
 
-@pytest.mark.parametrize("name", ["go", "go1", "go20", "go9x", "gox9", "go9x13x2", "go-9", "othello", "othello7"])
+@pytest.mark.parametrize("name", [
+    "go", "go1", "go20", "go9x", "gox9", "go9x13x2", "go-9", "othello", "othello7", "gomoku", "gomoku26", "gomoku4",
+    "hex1", "hex27", "hexagon", "breakthrough4", "breakthrough9"])
 def test_unknown_sizes_are_refused(name):
     with pytest.raises(ValueError, match=name):
         games.make(name)
