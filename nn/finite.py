@@ -1,7 +1,7 @@
 """Finding where a NaN or an infinity came from."""
 
 from nn.backend import array_module
-from nn.tensor import describe, is_float, state
+from nn.tensor import Observer, describe, is_float, state
 
 
 def nonfinite(module):
@@ -22,18 +22,18 @@ def check_finite(loss, module, where=""):
         raise FloatingPointError(f"{where + ': ' if where else ''}the loss is {loss.item()}; {cause}")
 
 
-class detect_nonfinite:
+class detect_nonfinite(Observer):
     """Context manager: the first operation inside that turns finite operands into a NaN or an infinity raises.
 
     FloatingPointError names the operation, and the shapes and dtypes of its operands. Slow: for looking into a failure.
     """
 
     def __enter__(self):
-        self._before, state.tracer = state.tracer, self
+        self._before, state.observer = state.observer, self
         return self
 
     def __exit__(self, *_):
-        state.tracer = self._before
+        state.observer = self._before
 
     def record(self, op, args, attributes, out):
         arrays = [getattr(a, "data", a) if hasattr(a, "shape") else a for a in args]

@@ -16,9 +16,20 @@ import numpy as np
 from nn.backend import array_module, device_of, module_of
 
 
+class Observer:
+    """Sees every operation of a thread while it is `state.observer`: see `nn.graph.trace`, `nn.finite`."""
+
+    def attributes(self, op, attributes):
+        """The attributes with which the operation is to run."""
+        return attributes
+
+    def record(self, op, args, attributes, out):
+        """The operation has run: `op(*args, **attributes)` gave `out`."""
+
+
 class _ThreadState(threading.local):
     grad_enabled = True
-    tracer = None
+    observer = None
 
 
 state = _ThreadState()
@@ -228,11 +239,13 @@ def op(function):
         arrays = [a.data if isinstance(a, Tensor) else a.item() if isinstance(a, np.generic) else a for a in args]
         need = tuple([state.grad_enabled and isinstance(a, Tensor) and a.requires_grad for a in args])
         _check_operands(name, arrays)
+        observer = state.observer
+        settings = attributes if observer is None else observer.attributes(call, attributes)
         try:
             if wants_need:
-                value, pullback = function(*arrays, need=need, **attributes)
+                value, pullback = function(*arrays, need=need, **settings)
             else:
-                value, pullback = function(*arrays, **attributes)
+                value, pullback = function(*arrays, **settings)
         except (ValueError, TypeError, IndexError) as error:
             raise type(error)(f"{name}: {describe(arrays)}: {error}") from error
         out = _wrap(value if hasattr(value, "flags") else np.asarray(value))
@@ -242,13 +255,14 @@ def op(function):
             out.requires_grad = True
             out._parents = tuple([a if wanted else None for a, wanted in zip(args, need, strict=True)])
             out._pullback, out._order = pullback, next(_creation_order)
-        if state.tracer is not None:
-            state.tracer.record(call, args, attributes, out)
+        if observer is not None:
+            observer.record(call, args, attributes, out)
         return out
 
     call.forward = function
     call.wants_need = wants_need
-    call.casts = False
+    call.casts = False  # the result may have another dtype
+    call.is_pure = lambda attributes: True  # same value each time, changes nothing
     return call
 
 

@@ -1,10 +1,11 @@
 """Nodes, graphs, and the trace that records them."""
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from nn.tensor import Parameter, Tensor, no_grad, state
+from nn.tensor import Observer, Parameter, Tensor, no_grad, state
 
 
 @dataclass(eq=False)
@@ -166,8 +167,8 @@ def _brief(value):
     return f"array{list(value.shape)}" if hasattr(value, "shape") and value.ndim else str(value)
 
 
-class _Tracer:
-    """Receives every operation that runs while it is installed."""
+class _Tracer(Observer):
+    """Makes a node of every operation."""
 
     def __init__(self):
         self.nodes = []
@@ -191,6 +192,9 @@ class _Tracer:
             return self.add(Node("variable", array.shape, array.dtype, value=thing), thing)
         return self.add(constant(array), thing)
 
+    def attributes(self, op, attributes):
+        return attributes if op.is_pure(attributes) else copy.deepcopy(attributes)  # a trace has no effects
+
     def record(self, op, args, attributes, out):
         inputs = [self.node_of(a) for a in args]
         if "shape" in attributes:
@@ -201,18 +205,18 @@ class _Tracer:
 def trace(function, *examples):
     """The graph of `function(*tensors)`, recorded while it runs once on the example arrays.
 
-    Python control flow is followed as it goes for the examples; effects (running statistics, random draws) happen
-    during the trace as in any run. Raises TypeError if the function returns anything but tensors.
+    Python control flow is followed as it goes for the examples. The trace moves no running statistics and draws from
+    no random generator. Raises TypeError if the function returns anything but tensors.
     """
     tracer = _Tracer()
     inputs = [Tensor(e) for e in examples]
     placeholders = [tracer.add(Node("placeholder", t.shape, t.dtype), t) for t in inputs]
-    before, state.tracer = state.tracer, tracer
+    before, state.observer = state.observer, tracer
     try:
         with no_grad():
             results = function(*inputs)
     finally:
-        state.tracer = before
+        state.observer = before
     single = isinstance(results, Tensor)
     results = (results,) if single else tuple(results)
     if not all(isinstance(r, Tensor) for r in results):

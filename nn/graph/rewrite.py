@@ -31,16 +31,11 @@ def _signature(graph):
     return [node.op for node in graph.nodes]
 
 
-def is_pure(node):
-    """Whether an operation gives the same value each time and changes nothing."""
-    return node.op is not ops.dropout and not node.attributes.get("training", False)
-
-
 def _merge_equal(node, seen):
     """An earlier node with the same operation on the same inputs, or this one."""
     if node.kind == "constant" and node.value.size <= _SMALL:
         key = ("constant", node.shape, node.dtype, node.value.tobytes())
-    elif node.kind == "operation" and is_pure(node):
+    elif node.kind == "operation" and node.op.is_pure(node.attributes):
         settings = tuple((name, _identity(value)) for name, value in sorted(node.attributes.items()))
         key = (node.op, tuple(_identity(i) for i in node.inputs), settings)
     else:
@@ -60,7 +55,7 @@ def _identity(value):
 def _improve(node):
     if node.kind != "operation":
         return node
-    if is_pure(node) and node.parents and all(i is None or _is_known(i) for i in node.inputs):
+    if node.op.is_pure(node.attributes) and node.parents and all(i is None or _is_known(i) for i in node.inputs):
         value, _ = node.evaluate([i.value if isinstance(i, Node) else i for i in node.inputs])
         return constant(np.array(value))
     for rule in _RULES.get(node.op, ()):

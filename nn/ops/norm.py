@@ -47,6 +47,9 @@ def _bn_act_eval(y, gamma, beta, residual, mean, var, eps, relu):
     return out, pullback
 
 
+bn_act.is_pure = lambda attributes: not attributes["training"]
+
+
 @op
 def layer_norm(x, gamma, beta, *, eps=1e-5):
     """Normalisation over the last axis (Ba, Kiros & Hinton 2016): `gamma * (x - mean) / sqrt(var + eps) + beta`."""
@@ -85,3 +88,6 @@ def dropout(x, *, p, rng):
     xp = array_module(x)
     keep = xp.asarray(rng.random(x.shape, "float32") >= p) * x.dtype.type(1 / (1 - p))
     return x * keep, lambda g: g * keep
+
+
+dropout.is_pure = lambda attributes: False
