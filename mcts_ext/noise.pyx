@@ -34,15 +34,15 @@ cdef double _log_gamma_variate(uint64_t* rng, double alpha) noexcept nogil:
             return log(d * v) + boost
 
 
-cdef void dirichlet(uint64_t* rng, double alpha, int n, float* out) noexcept nogil:
-    """A symmetric Dirichlet(alpha) variate: n numbers that sum to 1."""
+cdef void dirichlet(uint64_t* rng, float* alphas, int n) noexcept nogil:
+    """A Dirichlet variate of the concentrations `alphas`, in their place: n numbers that sum to 1."""
     cdef double largest = -1e300, total = 0
     cdef int i
     for i in range(n):
-        out[i] = <float>_log_gamma_variate(rng, alpha)
-        largest = max(largest, out[i])
+        alphas[i] = <float>_log_gamma_variate(rng, alphas[i])
+        largest = max(largest, alphas[i])
     for i in range(n):
-        out[i] = <float>exp(out[i] - largest)
-        total += out[i]
+        alphas[i] = <float>exp(alphas[i] - largest)
+        total += alphas[i]
     for i in range(n):
-        out[i] /= <float>total
+        alphas[i] = <float>(alphas[i] / total)

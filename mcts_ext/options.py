@@ -1,6 +1,6 @@
 """The options of a search. Frozen: a search never changes its mind; make another with `dataclasses.replace`."""
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,13 @@ class SearchOptions:
     pseudocode, 0.45 in KataGo. 0: constant."""
     c_puct_base: float = 19652.0
     """See c_puct_factor. 19652 in AlphaZero's pseudocode, 500 in KataGo."""
+    c_puct_stdev: float = 0.0
+    """c is multiplied by 1 + c_puct_stdev * (s / stdev_prior - 1), s the standard deviation of the node's values: more
+    exploration where values differ (KataGo, KataGoMethods, "Dynamic variance-scaled cPUCT"; 0.85 there). 0: off."""
+    stdev_prior: float = 0.4
+    """What s is taken to be before values come, and the s that leaves c alone. KataGo 0.4."""
+    stdev_prior_visits: float = 2.0
+    """How many values that assumption weighs. KataGo 2."""
     fpu: Literal["parent", "absolute"] = "parent"
     """First-play urgency (Gelly & Wang 2006), the Q of an action never visited. parent: the node's own mean value less
     fpu_value * sqrt(prior mass of the visited actions) (Leela Zero, KataGo). absolute: fpu_value."""
@@ -40,6 +47,13 @@ class SearchOptions:
     """Concentration of the Dirichlet noise. 0: 10.83 / (number of legal actions), which gives AlphaZero's 0.03 at Go
     and about its 0.3 at chess (KataGo)."""
 
+    noise_shaped: bool = False
+    """Half of the concentration goes where the prior stands out (KataGo, KataGoMethods, "Shaped Dirichlet noise")."""
+    forced_playouts: float = 0.0
+    """k: with noise, a visited action of the root gets at least sqrt(k * P * N) visits; the policy target is freed of
+    those that its value did not earn (Wu 2019, "Accelerating self-play learning in Go", section 3.2; k = 2 there). Used
+    by root = "puct". 0: off."""
+
     # Gumbel.
     gumbel_actions: int = 16
     """Actions considered at the root at most (ibid., m = 16)."""
@@ -52,26 +66,63 @@ class SearchOptions:
     rescale_q: bool = False
     """Stretch the completed Q of a node to [0, 1] before sigma, as mctx does by default."""
 
+    # What the tree knows.
+    solver: bool = False
+    """Proven wins, draws and losses are backed up, lost actions passed over, a search ends when its root is solved, and
+    the policy target leaves out actions proven worse (Winands et al. 2008, "Monte-Carlo tree search solver"; bounds as
+    in Cazenave & Saffidine 2010)."""
+    transpositions: bool = False
+    """A position reached at the same ply by several orders of moves is one node (Czech et al. 2021; Wu 2023,
+    "Monte-Carlo graph search from first principles"). Positions are told apart by their hash, so that history which
+    the hash does not know is that of the first path."""
+
+    # The choice of the move when no temperature is asked for.
+    choose: Literal["visits", "lcb"] = "visits"
+    """visits: the most visited action. lcb: the largest lower confidence bound of the value (Leela Zero pull request
+    883, KataGo). root = "gumbel" has its own choice, the winner of sequential halving."""
+    lcb_stdevs: float = 5.0
+    """Standard errors below the mean. KataGo 5."""
+    lcb_visits: float = 0.15
+    """Only actions with this share of the most visited one's visits. KataGo 0.15."""
+
+    # Evaluation.
+    leaves: int = 1
+    """Leaves of one tree in a batch. More fill the batch when there are few games, and make the search a little
+    worse."""
+    virtual_loss: float = 1.0
+    """Losses that an evaluation under way counts as while it is (Chaslot et al. 2008, Silver et al. 2016). 0: only its
+    visit counts (WU-UCT, Liu et al. 2020)."""
+    symmetry: Literal["none", "random", "average"] = "none"
+    """random: each leaf is shown in a random symmetry of the game (Silver et al. 2017). average: in all of them, and
+    the answers are averaged; the batch grows by their number."""
+    rollout_weight: float = 0.0
+    """lambda: a leaf's value is (1 - lambda) * network + lambda * one random game (Silver et al. 2016, AlphaGo; 0.5
+    there)."""
+
     # The machine.
     memory: int = 1 << 30
     """Bytes of one tree at most; when they are used up the tree grows no more, and the search goes on in it. 0: no
     limit."""
 
     def __post_init__(self):
-        for name in ("c_puct_base", "c_visit"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"search.{name} = {getattr(self, name)}: must be more than 0")
-        for name in ("c_puct", "c_puct_factor", "noise_alpha", "gumbel_scale", "c_scale", "memory"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"search.{name} = {getattr(self, name)}: must be 0 or more")
-        if not 0 <= self.noise_fraction <= 1:
-            raise ValueError(f"search.noise_fraction = {self.noise_fraction}: must be from 0 to 1")
-        if self.gumbel_actions < 1:
-            raise ValueError(f"search.gumbel_actions = {self.gumbel_actions}: must be 1 or more")
-        for name, choices in (("root", ("puct", "gumbel")), ("interior", ("puct", "gumbel")),
-                              ("fpu", ("parent", "absolute"))):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"search.{name} = {getattr(self, name)!r}: must be one of {', '.join(choices)}")
+        for name in ("c_puct_base", "c_visit", "stdev_prior"):
+            _require(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
+        for name in ("c_puct", "c_puct_factor", "c_puct_stdev", "stdev_prior_visits", "noise_alpha", "forced_playouts",
+                     "gumbel_scale", "c_scale", "lcb_stdevs", "virtual_loss", "memory"):
+            _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        for name in ("noise_fraction", "lcb_visits", "rollout_weight", "c_puct_stdev"):
+            _require(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "from 0 to 1")
+        for name in ("gumbel_actions", "leaves"):
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        for name, annotation in get_type_hints(type(self)).items():
+            if get_origin(annotation) is Literal:
+                choices = get_args(annotation)
+                _require(name, repr(getattr(self, name)), getattr(self, name) in choices, " or ".join(choices))
+
+
+def _require(name: str, value, holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(f"search.{name} = {value}: must be {what}")
 
 
 def as_options(options) -> SearchOptions:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 import numpy as np
 
 
+UNPROVEN = 2
+
+
 class EvaluationError(ValueError):
     """An evaluator answered with something that is no evaluation."""
 
@@ -21,10 +24,16 @@ class SearchResult:
     """float32 [A]: the evaluator's policy, without noise."""
     policy: np.ndarray
     """float32 [A], sums to 1: the policy target, see SearchOptions.root."""
+    lcb: np.ndarray
+    """float32 [A]: lower confidence bound of q (SearchOptions.lcb_stdevs), -1 where it was never visited."""
+    proven: np.ndarray
+    """int8 [A]: 1, 0 or -1 where the solver proved an action's value, UNPROVEN elsewhere."""
     value: float
-    """Mean value of the root."""
+    """Mean value of the root; its true value if that is proven."""
     raw_value: float
     """The evaluator's value of the root."""
+    proven_value: int | None
+    """1, 0 or -1 if the solver proved the value of the root, or the game is over."""
     best: int
     """The action to play; -1 if the game is over."""
     pv: list[int]

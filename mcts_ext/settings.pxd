@@ -2,15 +2,31 @@
 from libc.stdint cimport uint32_t
 
 
+cdef enum Symmetry:
+    NO_SYMMETRY
+    RANDOM_SYMMETRY
+    AVERAGED_SYMMETRY
+
+
 cdef struct Settings:
     bint root_gumbel, interior_gumbel
     float c_puct, c_puct_factor, c_puct_base
+    float c_puct_stdev, stdev_prior, stdev_prior_visits
     bint fpu_absolute
     float fpu_value, root_fpu_value
     float noise_fraction, noise_alpha
+    bint noise_shaped
+    float forced_playouts
     int gumbel_actions
     float gumbel_scale, c_visit, c_scale
     bint rescale_q
+    bint solver, transpositions
+    int leaves
+    float virtual_loss
+    bint lcb
+    float lcb_stdevs, lcb_visits
+    Symmetry symmetry
+    float rollout_weight
 
 
 cdef struct Halving:

@@ -20,8 +20,7 @@ cdef enum:
 cdef enum NodeFlags:
     EVALUATED = 1                        # value is known
     TERMINAL = 2
-    PENDING = 4                          # its evaluation is under way
-    EXPANDED = 8                         # has its edges
+    EXPANDED = 4                         # has its edges
 
 
 cdef struct Edge:
@@ -84,6 +83,10 @@ cdef inline float node_mean(const Node* node) noexcept nogil:
     return <float>(node.value_sum / node.visits) if node.visits else 0.0
 
 
+cdef inline bint is_solved(const Node* node) noexcept nogil:
+    return node.lower == node.upper
+
+
 cdef inline Edge* node_edges(const Tree* tree, const Node* node) noexcept nogil:
     return tree.edges + node.first_edge
 
@@ -91,10 +94,12 @@ cdef inline Edge* node_edges(const Tree* tree, const Node* node) noexcept nogil:
 cdef bint init_tree(Tree* tree, size_t limit, bint transpositions) noexcept nogil
 cdef void free_tree(Tree* tree) noexcept nogil
 cdef void clear_tree(Tree* tree) noexcept nogil
+cdef bint reserve_node(Tree* tree) noexcept nogil
 cdef uint32_t add_node(Tree* tree, uint64_t key, int mover) noexcept nogil
 cdef uint32_t find_node(const Tree* tree, uint64_t key) noexcept nogil
 cdef bint add_edges(Tree* tree, uint32_t node, int count) noexcept nogil
 cdef Edge* first_visit(Tree* tree, Node* node, Edge* edge) noexcept nogil
+cdef Edge* find_edge(const Tree* tree, const Node* node, int action) noexcept nogil
 cdef Edge* likeliest_unvisited(const Tree* tree, const Node* node) noexcept nogil
 cdef bint keep_subtree(Tree* tree, Tree* spare, uint32_t root) noexcept nogil
 cdef size_t tree_bytes(const Tree* tree) noexcept nogil

@@ -49,24 +49,28 @@ cdef void* _grow(void* block, uint32_t* room, uint64_t wanted, size_t item) noex
     return larger
 
 
-cdef uint32_t add_node(Tree* tree, uint64_t key, int mover) noexcept nogil:
-    """The index of a new node, NO_NODE if the limit is reached or memory is out."""
+cdef bint reserve_node(Tree* tree) noexcept nogil:
+    """Room for one node more; False if the limit is reached or memory is out. Nodes may move."""
     cdef void* larger
-    cdef Node* node
     if tree_bytes(tree) + sizeof(Node) > tree.limit:
         tree.full = True
-        return NO_NODE
+        return False
     if tree.num_nodes == tree.max_nodes:
         larger = _grow(tree.nodes, &tree.max_nodes, <uint64_t>tree.num_nodes + 1, sizeof(Node))
         if larger == NULL:
             tree.full = True
-            return NO_NODE
+            return False
         tree.nodes = <Node*>larger
     if tree.table != NULL and 2 * <uint64_t>tree.num_nodes > tree.table_mask:
         if not _grow_table(tree, 2 * (tree.table_mask + 1)):
             tree.full = True
-            return NO_NODE
-    node = tree.nodes + tree.num_nodes
+            return False
+    return True
+
+
+cdef uint32_t add_node(Tree* tree, uint64_t key, int mover) noexcept nogil:
+    """The index of a new node, for which there must be room."""
+    cdef Node* node = tree.nodes + tree.num_nodes
     memset(node, 0, sizeof(Node))
     node.key = key
     node.mover = mover
@@ -120,6 +124,17 @@ cdef Edge* first_visit(Tree* tree, Node* node, Edge* edge) noexcept nogil:
     return place
 
 
+cdef Edge* find_edge(const Tree* tree, const Node* node, int action) noexcept nogil:
+    """The node's edge of that action, NULL if there is none."""
+    cdef Edge* edge = node_edges(tree, node)
+    cdef Edge* end = edge + node.num_edges
+    while edge < end:
+        if edge_action(edge) == action:
+            return edge
+        edge += 1
+    return NULL
+
+
 # ---- the table of positions
 
 cdef bint _grow_table(Tree* tree, uint32_t size) noexcept nogil:
@@ -170,9 +185,9 @@ cdef uint32_t _copy_node(Tree* source, Tree* target, uint32_t index) noexcept no
     cdef uint32_t copy
     if node.in_flight:
         return node.first_edge
-    copy = add_node(target, node.key, node.mover)
-    if copy == NO_NODE:
+    if not reserve_node(target):
         return NO_NODE
+    copy = add_node(target, node.key, node.mover)
     target.nodes[copy] = node[0]
     if node.num_edges:
         if not add_edges(target, copy, node.num_edges):
