@@ -6,12 +6,9 @@ The module is traced, batch norm is folded into the convolutions, each stack of 
 
 import numpy as np
 
-from nn import ops
 from nn.backend import kernels
-from nn.graph import Node, find_towers, freeze, fuse_convolutions, fuse_elementwise, optimise, trace
+from nn.graph import Node, find_towers, freeze, fuse_convolutions, fuse_elementwise, optimise, trace_inference
 from nn.graph.convolution import tower
-
-_TRACED_BATCHES = (2, 3)  # two sizes show which numbers in the graph are the size of the batch
 
 
 def compile(module, input_shape, dtype="float32", threads=1):
@@ -21,31 +18,9 @@ def compile(module, input_shape, dtype="float32", threads=1):
     kernels have it) is that of the 3x3 convolutions' operands. The weights are copied: later training does not change
     the plan. Raises ValueError if the module treats the batch size as more than the leading dimension.
     """
-    modules = list(module.modules())
-    modes = [m.training for m in modules]
-    module.eval()
-    try:
-        graphs = [trace(module, np.zeros((n, *input_shape), np.float32)) for n in _TRACED_BATCHES]
-    finally:
-        for m, mode in zip(modules, modes, strict=True):
-            m.training = mode
-    graph = optimise(freeze(_free_batch(*graphs)))
+    graph = optimise(freeze(trace_inference(module, input_shape)))
     graph = fuse_elementwise(find_towers(fuse_convolutions(graph)))
     return Plan(graph, tuple(input_shape), dtype, threads)
-
-
-def _free_batch(graph, other):
-    """`graph` with -1 for the batch size in its shapes, found by comparison with the trace of another size."""
-    for a, b in zip(graph.nodes, other.nodes, strict=True):
-        if a.op is not b.op or (a.kind != "placeholder" and a.kind != "operation" and a.shape != b.shape):
-            raise ValueError(f"compile: {a.name} {list(a.shape)} depends on the batch size")
-        for key, value in a.attributes.items():
-            if isinstance(value, tuple) and value != b.attributes[key]:
-                free = tuple(-1 if p != q else p for p, q in zip(value, b.attributes[key], strict=True))
-                if a.op is not ops.reshape or free.count(-1) > 1:
-                    raise ValueError(f"compile: {a.name} to {list(value)} depends on the batch size")
-                a.attributes[key] = free
-    return graph
 
 
 class Plan:

@@ -15,11 +15,15 @@ def save(path, tensors, metadata=None):
     The file appears whole or not at all: it is written under a temporary name, synced, then renamed.
     """
     arrays = {name: np.asarray(a, order="C") for name, a in tensors.items()}
-    path = os.fspath(path)
+    write_atomically(os.fspath(path), safetensors.numpy.save(arrays, metadata))
+
+
+def write_atomically(path, content):
+    """Write bytes to a temporary file beside `path`, sync it, and rename it to `path`."""
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
-            file.write(safetensors.numpy.save(arrays, metadata))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -9,6 +9,7 @@ A graph is a list of nodes in running order: placeholders (inputs), constants (a
 at every run) and operations. Shapes and dtypes are those of the example inputs, and are checked at every run.
 """
 
+from nn.graph.batch import trace_inference
 from nn.graph.convolution import find_towers, fuse_convolutions
 from nn.graph.elementwise import fuse_elementwise
 from nn.graph.node import Graph, Node, trace
@@ -17,4 +18,5 @@ from nn.graph.rewrite import freeze, optimise
 
 __all__ = [
     "Graph", "Node", "Plan", "find_towers", "freeze", "fuse_convolutions", "fuse_elementwise", "optimise", "trace",
+    "trace_inference",
 ]  # fmt: skip

@@ -64,7 +64,7 @@ def torch_norm(torch, t, training, mean=None, var=None):
 
 
 def bn(t, training, relu=True):
-    mean, var = np.full(3, 0.3), np.full(3, 1.5)
+    mean, var = np.full(3, 0.3, t[0].dtype), np.full(3, 1.5, t[0].dtype)
     return ops.bn_act(*t, running_mean=mean, running_var=var, training=training, relu=relu)
 
 
