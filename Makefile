@@ -6,6 +6,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/connect4
 export PATH := $(abspath $(BIN)):$(PATH)
+# An absolute path, so that the rebuild at import works without the environment being activated.
+export CYTHON := $(abspath $(BIN))/cython
 
 .PHONY: train test test-slow lint build clean help
 .DELETE_ON_ERROR:

@@ -1,0 +1,132 @@
+"""The replay window: positions rebuilt from moves equal those played, seen by the mover, in every symmetry."""
+
+import numpy as np
+import pytest
+
+from mcts_ext.positions import encode_positions
+from zero.config import ReplayConfig
+from zero.games import make_game
+from zero.record import GameRecord
+from zero.replay import Replay, window_size
+
+
+def random_record(game, index):
+    """A random game with a made-up one-move target, and its positions as they were played."""
+    rng = np.random.default_rng(index)
+    state, moves, planes, legal, movers = game.new_state(), [], [], [], []
+    while not state.terminal:
+        planes.append(state.encode())
+        legal.append(state.legal())
+        movers.append(state.to_move)
+        moves.append(int(rng.choice(state.legal_actions())))
+        state.play(moves[-1])
+    result = int(state.outcome() if state.to_move == 0 else -state.outcome())
+    n = len(moves)
+    values = rng.uniform(-1, 1, n).astype(np.float16)
+    values[0] = np.nan  # not searched
+    record = GameRecord(
+        index, 0, 0, result, np.array(moves, np.uint16), values, np.ones(n, np.uint16),
+        np.array(moves, np.uint16), np.ones(n, np.float16),
+    )  # fmt: skip
+    return record, planes, legal, movers
+
+
+@pytest.mark.parametrize("name", ["tictactoe", "connect4"])
+def test_positions_are_rebuilt_as_they_were_played(name):
+    game = make_game(name)
+    replay = Replay(game, ReplayConfig())
+    at = 0
+    for index in range(30):
+        record, planes, legal, movers = random_record(game, index)
+        replay.add(record)
+        n = len(planes)
+        batch = replay.batch(np.arange(at, at + n), 0.0)
+        np.testing.assert_array_equal(batch.planes, planes)
+        np.testing.assert_array_equal(batch.legal, legal)
+        np.testing.assert_array_equal(batch.policy.argmax(1), record.moves)
+        np.testing.assert_array_equal(batch.value, [record.result if m == 0 else -record.result for m in movers])
+        mixed = replay.batch(np.arange(at, at + n), 0.5).value
+        expected = 0.5 * batch.value + 0.5 * record.values.astype(np.float32)
+        expected[0] = batch.value[0]
+        np.testing.assert_allclose(mixed, expected, atol=1e-6)
+        at += n
+    assert replay.positions == at and replay.games == 30
+
+
+def test_the_winner_made_the_last_move():
+    """Both sides: the position before a winning last move is worth +1 to its mover, whoever that is."""
+    game = make_game("connect4")
+    seen = set()
+    for index in range(40):
+        record, *_ = random_record(game, index)
+        if record.result == 0:
+            continue
+        replay = Replay(game, ReplayConfig())
+        replay.add(record)
+        last = len(record.moves) - 1
+        assert replay.batch(np.array([last]), 0.0).value[0] == 1
+        assert replay.batch(np.array([last - 1]), 0.0).value[0] == -1
+        seen.add(record.result)
+    assert seen == {1, -1}
+
+
+def test_symmetric_samples_are_symmetric_positions():
+    """A sampled position is one of the played ones mapped by a symmetry, its target and mask mapped alike."""
+    game = make_game("tictactoe")
+    replay = Replay(game, ReplayConfig())
+    known = set()
+    for index in range(3):
+        record, planes, legal, _ = random_record(game, index)
+        replay.add(record)
+        for board, mask, move in zip(planes, legal, record.moves, strict=True):
+            for actions, points in game.symmetries:
+                mapped = np.empty_like(board.reshape(9, -1))
+                mapped[points] = board.reshape(9, -1)
+                new_mask = np.empty_like(mask)
+                new_mask[actions] = mask
+                known.add((mapped.tobytes(), new_mask.tobytes(), int(actions[move])))
+    batch = replay.sample(500, np.random.default_rng(0), 0.0)
+    drawn = {
+        (p.tobytes(), m.tobytes(), int(q.argmax())) for p, m, q in zip(batch.planes, batch.legal, batch.policy, strict=True)
+    }
+    assert drawn <= known
+    assert len(drawn) > len(known) / 4
+
+
+def test_the_window_grows_as_a_power():
+    config = ReplayConfig(window_min=1000, window_power=0.65, window_scale=0.8, window_max=10_000)
+    sizes = [window_size(n, config) for n in (10, 1000, 2000, 10_000, 10**9)]
+    assert sizes[:2] == [10, 1000] and sizes[-1] == 10_000
+    assert 1000 < sizes[2] < 1800 and sizes[2] < sizes[3] < 10_000
+    # the slope just behind the bend is `window_scale`
+    large = ReplayConfig(window_min=10**6, window_power=0.65, window_scale=0.8, window_max=10**8)
+    assert (window_size(10**6 + 10**4, large) - 10**6) / 10**4 == pytest.approx(0.8, abs=0.01)
+
+
+def test_samples_come_from_the_window_alone():
+    game = make_game("tictactoe")
+    replay = Replay(game, ReplayConfig(window_min=20, window_max=20))
+    for index in range(10):
+        replay.add(random_record(game, index)[0])
+    recent = {p.tobytes() for p in replay.batch(np.arange(replay.positions - 20, replay.positions), 0).planes}
+    symmetric = set()
+    for data in recent:
+        flat = np.frombuffer(data, np.float32).reshape(9, -1)
+        for _, points in game.symmetries:
+            mapped = np.empty_like(flat)
+            mapped[points] = flat
+            symmetric.add(mapped.tobytes())
+    assert {p.tobytes() for p in replay.sample(300, np.random.default_rng(1), 0).planes} <= symmetric
+
+
+@pytest.mark.parametrize("moves, error", [([0, 0], ValueError), ([9], ValueError), ([0, 3, 1, 4, 2, 5], ValueError)])
+def test_illegal_stored_moves_are_refused(moves, error):
+    game = make_game("tictactoe")
+    stored = np.array(moves, np.uint16)
+    with pytest.raises(error, match="illegal"):
+        encode_positions(game, stored, np.zeros(1, np.int64), np.array([len(moves)], np.int32))
+
+
+def test_positions_outside_the_stored_moves_are_refused():
+    with pytest.raises(IndexError):
+        encode_positions(make_game("tictactoe"), np.array([0], np.uint16), np.zeros(1, np.int64), np.array([2], np.int32))

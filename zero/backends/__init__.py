@@ -1,0 +1,42 @@
+"""Where roles run. A backend has four verbs: spawn, call, wait, kill; roles are plain classes that know none of it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+
+class WorkerDied(RuntimeError):
+    """A role's process ended without answering."""
+
+
+class Call(Protocol):
+    """A method call under way; `result()` is valid once `wait` has returned it."""
+
+    handle: Any
+
+    def result(self) -> Any:
+        """What the method returned. Raises what it raised, or `WorkerDied`."""
+
+
+class Backend(Protocol):
+    def spawn(self, role: Callable[..., Any], *args: Any) -> Any:
+        """Makes `role(*args)` somewhere and returns a handle to it."""
+
+    def call(self, handle: Any, method: str, *args: Any) -> Call:
+        """Starts a method; one call at a time for each handle."""
+
+    def wait(self, calls: Sequence[Call], timeout: float | None = None) -> list[Call]:
+        """Those of `calls` that are done, after at least one is, or `timeout` seconds have passed."""
+
+    def kill(self, handle: Any) -> None:
+        """Ends the role at once."""
+
+
+def make(name: str) -> Backend:
+    """`inline` (this process) or `process` (one process for each role on this machine)."""
+    if name == "inline":
+        from zero.backends.inline import InlineBackend
+
+        return InlineBackend()
+    from zero.backends.process import ProcessBackend
+
+    return ProcessBackend()

@@ -1,0 +1,111 @@
+"""`zero train CONFIG --run DIR` and `zero train --resume DIR`."""
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from zero import config as configuration
+from zero.cli import INTERRUPTED
+from zero.errors import UserError
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Learn a game from its rules by self-play.
+
+    Every setting of the config file can be given on the command line as --section.key value, for example
+    --selfplay.sims 64 --learner.lr 0.01.
+    """
+
+    config: tyro.conf.Positional[Path | None] = None  # the run's settings, a TOML file (see configs/)
+    run: Path | None = None  # the directory to make [runs/NAME of the config file]
+    resume: Path | None = None  # go on with this run instead of starting one
+    minutes: float | None = None  # stop after this long; the time before a resume counts
+    games: int | None = None  # stop after this many games
+    steps: int | None = None  # stop after this many training steps
+    workers: int | None = None  # self-play processes [one for each core]; 1 plays in this process
+    print_config: bool = False  # show the resolved settings and leave
+    json: bool = False  # one JSON object about the result on the last line of stdout
+
+
+def main(argv: list[str]) -> int:
+    arguments, overrides = tyro.cli(TrainArguments, prog="zero train", args=argv, return_unknown_args=True)
+    if (arguments.config is None) == (arguments.resume is None):
+        raise UserError("give a config file to start a run, or --resume DIR to go on with one")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UserError(f"--workers {arguments.workers}: must be 1 or more")
+    limits = {name: getattr(arguments, name) for name in ("minutes", "games", "steps")}
+    limits = {name: value for name, value in limits.items() if value is not None}
+    from zero.run import RunDirectory, describe
+
+    if arguments.resume is not None:
+        if overrides:
+            raise UserError(f"{overrides[0]}: a resumed run keeps its settings; only --minutes, --games, --steps change")
+        run = RunDirectory.open(arguments.resume)
+        if limits:
+            run.change_budget(limits)
+        return execute(run, arguments)
+
+    budget = [word for name, value in limits.items() for word in (f"--budget.{name}", str(value))]
+    config = configuration.load(arguments.config, overrides + budget)
+    if arguments.print_config:
+        print(configuration.dumps(config), end="")
+        return 0
+    from zero.games import make_game
+
+    make_game(config.game)
+    if not any(dataclasses.astuple(config.budget)):
+        raise UserError(f"{arguments.config}: no end: give --minutes, --games or --steps, or a [budget] in the file")
+    run = RunDirectory.create(arguments.run or Path("runs") / arguments.config.stem, config, describe())
+    return execute(run, arguments)
+
+
+class StopRequest:
+    """The first Ctrl-C asks for an orderly stop; the second leaves at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        signal.signal(signal.SIGINT, self._first)
+        signal.signal(signal.SIGTERM, self._first)
+
+    def _first(self, number: int, frame: object) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def __call__(self) -> bool:
+        return self.requested
+
+
+def execute(run, arguments: TrainArguments) -> int:
+    """Trains to the end of the budget, then plays the match. Returns the exit code."""
+    from zero import backends
+    from zero.display import make_display
+    from zero.supervisor import Stopped, Supervisor
+
+    workers = arguments.workers or len(os.sched_getaffinity(0))
+    stop = StopRequest()
+    with run.lock(), make_display(f"zero train · {run.config.game} · {run.root}") as display:
+        backend = backends.make("inline" if workers == 1 else "process")
+        supervisor = Supervisor(run, backend, workers, display, stop)
+        try:
+            supervisor.train()
+        except Stopped:
+            display.message(f"Stopped; nothing is lost. To go on: zero train --resume {run.root}")
+            return INTERRUPTED
+        result = {"run": str(run.root), **dataclasses.asdict(supervisor.state)}
+        if run.config.match.games:
+            from zero.arena.final import play_final_match
+
+            result["match"] = play_final_match(run, display)
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        print(f"{run.root}: {result['games']} games, {result['steps']} steps", file=sys.stderr)
+    return 0

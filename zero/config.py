@@ -1,0 +1,268 @@
+"""The settings of a run: frozen dataclasses, filled from a TOML file and dotted overrides, and checked.
+
+Every section is a table of the file. A key that is unknown, of the wrong type or out of range raises
+`UserError` with the file, the dotted key and what is allowed.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mcts_ext.options import SearchOptions
+from zero.errors import UserError
+
+
+class SettingError(ValueError):
+    """A value out of range; `key` is the field's name within its section."""
+
+    def __init__(self, key: str, value: Any, rule: str):
+        super().__init__(f"{key} = {value!r}: {rule}")
+        self.key = key
+
+
+def at_least(section: Any, minimum: float, *keys: str) -> None:
+    for key in keys:
+        if not getattr(section, key) >= minimum:
+            raise SettingError(key, getattr(section, key), f"must be {minimum:g} or more")
+
+
+def within(section: Any, low: float, high: float, *keys: str) -> None:
+    for key in keys:
+        if not low <= getattr(section, key) <= high:
+            raise SettingError(key, getattr(section, key), f"must lie between {low:g} and {high:g}")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The dual-head residual network (Silver et al. 2017, Methods, "Neural network architecture")."""
+
+    blocks: int = 5  # residual blocks of two 3x3 convolutions
+    channels: int = 64  # width of the tower
+    policy_channels: int = 16  # 1x1 convolution before the policy's linear layer
+    value_channels: int = 8  # 1x1 convolution before the value's linear layers
+    value_hidden: int = 64  # width of the value head's hidden layer
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "blocks")
+        at_least(self, 1, "channels", "policy_channels", "value_channels", "value_hidden")
+
+
+@dataclass(frozen=True)
+class SelfPlayConfig:
+    """How games are played."""
+
+    sims: int = 32  # simulations a move
+    games: int = 256  # games an iteration: between two publications of the network
+    lanes: int = 64  # games in lockstep in one worker: the batch of the network
+    temperature: float = 1.0  # of the move choice in the first `temperature_plies`
+    temperature_plies: int = 12  # afterwards the search's best move is played
+    random_plies: int = 0  # games start with up to this many uniformly random moves, for diversity
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "sims", "games", "lanes")
+        at_least(self, 0, "temperature", "temperature_plies", "random_plies")
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Which positions the learner sees. The window grows with the positions made, as a power (KataGo,
+    arXiv 1902.10565, section 2.4 and its SelfplayTraining.md): w(n) = min + scale ((n/min)^power - 1) min / power."""
+
+    window_min: int = 20_000  # positions; below this the window holds everything
+    window_power: float = 0.65
+    window_scale: float = 0.8  # slope of the window where it starts to bend
+    window_max: int = 5_000_000
+    samples_per_position: float = 4.0  # how often the learner sees a position on average
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "window_min", "window_max")
+        within(self, 0, 1, "window_power", "window_scale")
+        if not self.samples_per_position > 0:
+            raise SettingError("samples_per_position", self.samples_per_position, "must be more than 0")
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How the network is fitted to the games."""
+
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    batch: int = 256
+    lr: float = 0.02
+    momentum: float = 0.9  # of SGD; AdamW uses its customary 0.9 and 0.999
+    weight_decay: float = 1e-4  # L2 coefficient c of the paper's loss for SGD, decoupled for AdamW
+    final_lr: float = 0.1  # the rate falls by a cosine to this share of `lr` at the end of the budget
+    value_weight: float = 1.0  # of the value loss beside the policy loss
+    search_value_share: float = 0.5  # the value target is (1 - share) * result + share * the search's value
+    gradient_clip: float = 5.0  # L2 norm; 0 = none
+    ema: float = 0.0  # decay per step of the averaged weights that are published; 0 = publish the raw ones
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "batch")
+        at_least(self, 0, "weight_decay", "value_weight", "gradient_clip")
+        within(self, 0, 1, "momentum", "final_lr", "search_value_share", "ema")
+        if not self.lr > 0:
+            raise SettingError("lr", self.lr, "must be more than 0")
+
+
+@dataclass(frozen=True)
+class BudgetConfig:
+    """When the run ends: at the first of these that is set (0 = not set)."""
+
+    minutes: float = 0.0
+    games: int = 0
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "minutes", "games", "steps")
+
+
+@dataclass(frozen=True)
+class MatchConfig:
+    """The match at the end of a run; 0 games = none."""
+
+    games: int = 100
+    opponent: str = "mcts:1000"
+    sims: int = 100  # of the trained player
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "games", "sims")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run, but the machine."""
+
+    game: str = "connect4"
+    seed: int = 1
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    search: SearchOptions = field(default_factory=SearchOptions)
+    selfplay: SelfPlayConfig = field(default_factory=SelfPlayConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    match: MatchConfig = field(default_factory=MatchConfig)
+
+
+def load(path: str | Path, overrides: list[str] = ()) -> Config:
+    """Reads a TOML file and applies overrides of the form `--section.key value` or `--section.key=value`.
+
+    Raises `UserError` when the file is missing or malformed or a setting is unknown or wrong.
+    """
+    try:
+        text = Path(path).read_text()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    config = from_table(Config, table, str(path))
+    if not overrides:
+        return config
+    return from_table(Config, merged(to_table(config), parse_overrides(overrides)), "command line")
+
+
+def parse_overrides(words: list[str]) -> dict:
+    """`["--search.sims", "8"]` -> `{"search": {"sims": 8}}`; a value is read as TOML, or else as a string."""
+    table: dict = {}
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            raise UserError(f"unexpected argument '{word}'")
+        name, given, value = word[2:].partition("=")
+        if not given:
+            if not words:
+                raise UserError(f"{word}: needs a value")
+            value = words.pop(0)
+        *sections, key = name.replace("-", "_").split(".")
+        inner = table
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        try:
+            inner[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            inner[key] = value
+    return table
+
+
+def merged(base: dict, changes: dict) -> dict:
+    both = dict(base)
+    for key, value in changes.items():
+        both[key] = merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+    return both
+
+
+def from_table(cls: type, table: dict, where: str, prefix: str = "") -> Any:
+    """Builds the dataclass `cls` from a nested dict, refusing what it does not know."""
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(cls)]
+    values = {}
+    for key, value in table.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean '{prefix}{close[0]}'?" if close else f"known are {', '.join(known)}"
+            raise UserError(f"{where}: unknown setting '{prefix}{key}'; {hint}")
+        if dataclasses.is_dataclass(hints[key]):
+            if not isinstance(value, dict):
+                raise UserError(f"{where}: {prefix}{key} = {value!r}: must be a table [{prefix}{key}]")
+            values[key] = from_table(hints[key], value, where, f"{prefix}{key}.")
+        else:
+            values[key] = typed(hints[key], value, f"{where}: {prefix}{key}")
+    try:
+        return cls(**values)
+    except SettingError as error:
+        raise UserError(f"{where}: {prefix}{error}") from None
+    except ValueError as error:  # sections of other packages, such as SearchOptions, raise plain ValueErrors
+        raise UserError(f"{where}: {prefix.rstrip('.')}: {error}") from None
+
+
+def typed(hint: Any, value: Any, what: str) -> Any:
+    """`value` as the type `hint` asks for, or `UserError`."""
+    origin, choices = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value in choices:
+            return value
+        raise UserError(f"{what} = {value!r}: must be one of {', '.join(map(str, choices))}")
+    if origin in (typing.Union, types.UnionType):
+        for choice in choices:
+            try:
+                return typed(choice, value, what)
+            except UserError:
+                continue
+        raise UserError(f"{what} = {value!r}: must be {hint}")
+    if origin is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(typed(choices[0], item, what) for item in value)
+        raise UserError(f"{what} = {value!r}: must be a list")
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is type(None) and value is None:
+        return None
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    names = {int: "a whole number", float: "a number", str: "a string in quotes", bool: "true or false"}
+    raise UserError(f"{what} = {value!r}: must be {names.get(hint, hint)}")
+
+
+def to_table(config: Any) -> dict:
+    """The nested dict of a config, without values that TOML cannot say (None)."""
+    return {
+        key: to_table(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
+        for key, value in (dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config).items()
+        if value is not None
+    }
+
+
+def dumps(config: Config) -> str:
+    """The config as TOML text; `from_table(Config, tomllib.loads(dumps(c)), ...) == c`."""
+    import tomli_w
+
+    return tomli_w.dumps(to_table(config))

@@ -1,0 +1,29 @@
+"""The network as the search's evaluator: a batch of planes in, logits and values out."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mcts_ext.state import Game
+from nn import infer
+from zero.games import make_game
+from zero.network import Network, load_network, read_about
+
+
+class NetworkEvaluator:
+    """Compiled inference of one network; `threads` of this machine's cores work on a batch."""
+
+    def __init__(self, network: Network, game: Game, threads: int = 1):
+        self.game = game
+        shape = (game.rows, game.cols, game.planes)
+        self._plan = infer.compile(network, input_shape=shape, threads=threads)
+
+    @classmethod
+    def load(cls, path: str | Path, game: str | None = None, threads: int = 1) -> "NetworkEvaluator":
+        """From a weights file; of the game its metadata names. Raises `UserError` if that is not `game`."""
+        made = make_game(game or read_about(path)["game"])
+        return cls(load_network(path, made), made, threads)
+
+    def __call__(self, planes: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """planes float32 `[n, rows, cols, planes]` -> logits float32 `[n, actions]`, values float32 `[n]`."""
+        return self._plan(planes)

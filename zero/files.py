@@ -1,0 +1,51 @@
+"""Writing files so that a reader, or the next start, never meets half of one."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+
+def sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes to a temporary name, syncs, renames: `path` is either the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def write_json(path: Path, value: object) -> None:
+    write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def rename_directory(temporary: Path, path: Path) -> None:
+    """Puts a finished directory in its place, durably."""
+    for file in temporary.iterdir():
+        handle = os.open(file, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+    if path.exists():
+        shutil.rmtree(path)
+    os.rename(temporary, path)
+    sync_directory(path.parent)
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

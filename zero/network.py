@@ -1,0 +1,98 @@
+"""The dual-head residual network: (policy, value) = f(position), and its file.
+
+Silver et al. 2017 (Nature 550, Methods, "Neural network architecture"): a stem of one 3x3 convolution, residual
+blocks of two, a policy and a value head; batch normalisation and ReLU after every convolution.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+import nn
+from mcts_ext.state import Game
+from nn import layers, save
+from zero.config import NetworkConfig, from_table
+from zero.errors import UserError
+
+FORMAT = "zero-network-1"
+
+
+class ResidualBlock(layers.Module):
+    """Two 3x3 convolutions; the input is added before the last ReLU (He et al. 2016)."""
+
+    def __init__(self, channels: int, rng: np.random.Generator):
+        self.first = layers.ConvBN(channels, channels, 3, rng)
+        self.second = layers.ConvBN(channels, channels, 3, rng)
+
+    def forward(self, x):
+        return self.second(self.first(x), residual=x)
+
+
+class Network(layers.Module):
+    """Planes `[n, rows, cols, planes]` -> policy logits `[n, actions]` and values `[n]` in (-1, 1).
+
+    Everything is seen by the player to move. Illegal actions have logits too; who uses them masks them.
+    """
+
+    def __init__(self, game: Game, config: NetworkConfig, rng: np.random.Generator):
+        self.config = config
+        width, area = config.channels, game.rows * game.cols
+        self.stem = layers.ConvBN(game.planes, width, 3, rng)
+        self.blocks = [ResidualBlock(width, rng) for _ in range(config.blocks)]
+        self.policy_conv = layers.ConvBN(width, config.policy_channels, 1, rng)
+        self.policy_out = layers.Linear(config.policy_channels * area, game.num_actions, rng)
+        self.value_conv = layers.ConvBN(width, config.value_channels, 1, rng)
+        self.value_hidden = layers.Linear(config.value_channels * area, config.value_hidden, rng)
+        self.value_out = layers.Linear(config.value_hidden, 1, rng)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        n = x.shape[0]
+        policy = self.policy_out(self.policy_conv(x).reshape(n, -1))
+        hidden = nn.ops.relu(self.value_hidden(self.value_conv(x).reshape(n, -1)))
+        return policy, nn.ops.tanh(self.value_out(hidden)).reshape(n)
+
+
+def save_network(path: Path, network: Network, game: str, about: dict | None = None) -> None:
+    """Writes weights and what is needed to use them: the game, the architecture, and `about` (JSON values)."""
+    metadata = {
+        "format": FORMAT,
+        "game": game,
+        "network": json.dumps(dataclasses.asdict(network.config)),
+        "about": json.dumps(about or {}),
+    }
+    save.save(path, network.state_dict(), metadata)
+
+
+def read_about(path: str | Path) -> dict:
+    """The metadata of a network file: `game`, `network` (dict), `about` (dict). Raises `UserError`."""
+    try:
+        metadata = save.load_metadata(path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"{path}: not a network of Zero (format {metadata.get('format', 'missing')!r})")
+    try:
+        return {key: json.loads(metadata[key]) if key != "game" else metadata[key] for key in ("game", "network", "about")}
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
+
+
+def load_network(path: str | Path, game: Game) -> Network:
+    """The network of a file. Raises `UserError` if it is unreadable, damaged, or made for another game."""
+    about = read_about(path)
+    if about["game"] != game.name:
+        raise UserError(f"{path}: this network plays {about['game']}, not {game.name}")
+    config = from_table(NetworkConfig, about["network"], str(path), "network.")
+    network = Network(game, config, np.random.default_rng(0))
+    try:
+        save.load_module(path, network)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return network.eval()

@@ -1,0 +1,139 @@
+"""The replay window: the positions of recent games, held as moves and rebuilt when sampled.
+
+Nothing dense is kept: a position costs about 30 bytes, its planes are replayed from the moves
+(`mcts_ext.positions`), so that the window can be rebuilt from the run's game log alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcts_ext.positions import encode_positions
+from mcts_ext.state import Game
+from zero.config import ReplayConfig
+from zero.record import GameRecord
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training samples, everything seen by the player to move.
+
+    planes float32 `[n, rows, cols, planes]`, legal uint8 `[n, actions]`, policy float32 `[n, actions]` (sums to
+    1, or to 0 where the search gave no target), value float32 `[n]`.
+    """
+
+    planes: np.ndarray
+    legal: np.ndarray
+    policy: np.ndarray
+    value: np.ndarray
+
+
+class Column:
+    """A growing array."""
+
+    def __init__(self, dtype: str):
+        self._data = np.empty(1024, dtype)
+        self.size = 0
+
+    def extend(self, values: np.ndarray) -> None:
+        need = self.size + len(values)
+        if need > len(self._data):
+            grown = np.empty(max(need, 2 * len(self._data)), self._data.dtype)
+            grown[: self.size] = self.view
+            self._data = grown
+        self._data[self.size : need] = values
+        self.size = need
+
+    @property
+    def view(self) -> np.ndarray:
+        return self._data[: self.size]
+
+
+def window_size(total: int, config: ReplayConfig) -> int:
+    """How many of the newest positions the learner samples from, of `total` made so far."""
+    low = config.window_min
+    if total <= low:
+        return total
+    power = config.window_power
+    grown = (total / low) ** power - 1 if power else np.log(total / low)
+    size = low + config.window_scale * low * grown / (power or 1)
+    return int(min(total, size, config.window_max))
+
+
+class Replay:
+    """The positions of a run in the order of their games' indices; `add` must follow that order."""
+
+    def __init__(self, game: Game, config: ReplayConfig):
+        self.game, self.config = game, config
+        self.games = 0
+        self._moves, self._values = Column("u2"), Column("f4")
+        self._starts = Column("i8")  # per position: where its game's moves start
+        self._results = Column("i1")  # per position: the game's result for the player to move
+        self._policy_at = Column("i8")  # per position: where its policy entries start
+        self._counts = Column("u2")
+        self._actions, self._probs = Column("u2"), Column("f4")
+
+    @property
+    def positions(self) -> int:
+        return self._moves.size
+
+    @property
+    def window(self) -> int:
+        return window_size(self.positions, self.config)
+
+    def add(self, record: GameRecord) -> None:
+        plies = len(record.moves)
+        ends = self._actions.size + np.cumsum(record.counts, dtype=np.int64)
+        self._starts.extend(np.full(plies, self._moves.size))
+        self._policy_at.extend(ends - record.counts)
+        self._results.extend(self._mover_results(record))
+        self._moves.extend(record.moves)
+        self._values.extend(record.values)
+        self._counts.extend(record.counts)
+        self._actions.extend(record.actions)
+        self._probs.extend(record.probs)
+        self.games += 1
+
+    def _mover_results(self, record: GameRecord) -> np.ndarray:
+        """The result for the player to move at each ply: here, and only here, a record changes perspective."""
+        state = self.game.new_state()
+        signs = np.empty(len(record.moves), np.int8)
+        for ply, move in enumerate(record.moves):
+            signs[ply] = 1 if state.to_move == 0 else -1
+            state.play(int(move))
+        return signs * np.int8(record.result)
+
+    def sample(self, size: int, rng: np.random.Generator, search_value_share: float) -> Batch:
+        """`size` positions drawn uniformly from the window, each in a random symmetry of the game."""
+        first = self.positions - self.window
+        at = rng.integers(first, self.positions, size)
+        symmetry = rng.integers(0, len(self.game.symmetries), size)
+        return self._symmetric(self.batch(at, search_value_share), symmetry)
+
+    def batch(self, at: np.ndarray, search_value_share: float) -> Batch:
+        """The positions numbered `at` `[n]`, as they were played."""
+        starts = self._starts.view[at]
+        planes, legal = encode_positions(self.game, self._moves.view, starts, (at - starts).astype(np.int32))
+        counts = self._counts.view[at].astype(np.int64)
+        rows = np.repeat(np.arange(len(at)), counts)
+        entry = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        entry += np.repeat(self._policy_at.view[at], counts)
+        policy = np.zeros((len(at), self.game.num_actions), np.float32)
+        policy[rows, self._actions.view[entry]] = self._probs.view[entry]
+        sums = policy.sum(axis=1, keepdims=True)
+        np.divide(policy, sums, out=policy, where=sums > 0)  # float16 probabilities do not sum to 1 exactly
+        results, searched = self._results.view[at].astype(np.float32), self._values.view[at]
+        share = np.where(np.isnan(searched), 0, np.float32(search_value_share))
+        value = (1 - share) * results + share * np.nan_to_num(searched)
+        return Batch(planes, legal, policy, value.astype(np.float32))
+
+    def _symmetric(self, batch: Batch, symmetry: np.ndarray) -> Batch:
+        n = len(batch.policy)
+        planes, legal, policy = np.empty_like(batch.planes), np.empty_like(batch.legal), np.empty_like(batch.policy)
+        flat_in, flat_out = batch.planes.reshape(n, -1, self.game.planes), planes.reshape(n, -1, self.game.planes)
+        for k, (action_perm, point_perm) in enumerate(self.game.symmetries):
+            chosen = np.flatnonzero(symmetry == k)
+            flat_out[chosen[:, None], point_perm] = flat_in[chosen]
+            policy[chosen[:, None], action_perm] = batch.policy[chosen]
+            legal[chosen[:, None], action_perm] = batch.legal[chosen]
+        return Batch(planes, legal, policy, batch.value)

@@ -1,0 +1,170 @@
+"""The self-play role: plays numbered games in lockstep with its own copy of the network.
+
+A game depends on its number, the run's seed and the weights alone, not on its neighbours in the batch, on the
+worker or on the moment, so that it can be played again.
+"""
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mcts_ext.search import Search
+from mcts_ext.state import Game, State
+from zero.config import Config
+from zero.games import make_game
+from zero.record import GameRecord
+
+Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def game_seed(seed: int, index: int) -> int:
+    """The 63-bit seed of game number `index` of a run."""
+    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+@dataclass
+class Lane:
+    """A game in progress."""
+
+    index: int
+    seed: int
+    rng: np.random.Generator
+    state: State
+    random_plies: int
+    moves: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    policies: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PlayReport:
+    """What `SelfPlayWorker.play` did: finished games as record bytes, how many it could take on, and its work."""
+
+    records: list[bytes]
+    unfinished: int
+    positions: int
+    sims: int
+    seconds: float
+    network_seconds: float
+
+
+class SelfPlayWorker:
+    """Plays games of one run; `play` returns every so often with those that have ended."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.game: Game = make_game(config.game)
+        self.search = Search(self.game, config.selfplay.lanes, config.search, config.seed)
+        self.lanes: dict[int, Lane] = {}
+        self.queue: deque[int] = deque()
+        self.version = -1
+        self._evaluate: Evaluate | None = None
+        self._network_seconds = 0.0
+
+    def load(self, version: int, path: str) -> None:
+        """Takes network number `version` from a file; games in progress are dropped."""
+        from zero.evaluator import NetworkEvaluator
+
+        evaluator = NetworkEvaluator.load(path, self.config.game)
+        self.version, self._evaluate = version, evaluator
+        self.lanes.clear()
+        self.queue.clear()
+
+    def play(self, seconds: float, indices: list[int]) -> PlayReport:
+        """Takes on more games and plays for about `seconds`, or until none is left."""
+        self.queue.extend(indices)
+        begin = time.perf_counter()
+        self._network_seconds = 0.0
+        records: list[bytes] = []
+        positions = sims = 0
+        while time.perf_counter() - begin < seconds:
+            self._fill()
+            if not self.lanes:
+                break
+            sims += self._search()
+            positions += len(self.lanes)
+            records.extend(self._move())
+        elapsed = time.perf_counter() - begin
+        unfinished = len(self.lanes) + len(self.queue)
+        return PlayReport(records, unfinished, positions, sims, elapsed, self._network_seconds)
+
+    def _fill(self) -> None:
+        for slot in range(self.config.selfplay.lanes):
+            if slot in self.lanes or not self.queue:
+                continue
+            index = self.queue.popleft()
+            seed = game_seed(self.config.seed, index)
+            rng = np.random.default_rng(seed)
+            random_plies = int(rng.integers(0, self.config.selfplay.random_plies + 1))
+            self.search.reset(slot, seed=seed)
+            self.lanes[slot] = Lane(index, seed, rng, self.game.new_state(), random_plies)
+
+    def _search(self) -> int:
+        settings = self.config.selfplay
+        searching = [slot for slot, lane in self.lanes.items() if len(lane.moves) >= lane.random_plies]
+        for slot in searching:
+            exploring = len(self.lanes[slot].moves) < settings.temperature_plies
+            self.search.start(slot, settings.sims, noise=exploring)
+        self.search.run(self._timed_evaluate)
+        return settings.sims * len(searching)
+
+    def _timed_evaluate(self, planes: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        begin = time.perf_counter()
+        answer = self._evaluate(planes, legal)
+        self._network_seconds += time.perf_counter() - begin
+        return answer
+
+    def _move(self) -> list[bytes]:
+        """Plays one move in every lane; returns the games that ended."""
+        ended = []
+        for slot, lane in list(self.lanes.items()):
+            if len(lane.moves) < lane.random_plies:
+                action, value, policy = int(lane.rng.choice(lane.state.legal_actions())), np.nan, None
+            else:
+                action, value, policy = self._choose(slot, lane)
+            lane.moves.append(action)
+            lane.values.append(value)
+            lane.policies.append(policy)
+            lane.state.play(action)
+            if lane.state.terminal:
+                ended.append(self._record(lane).to_bytes())
+                del self.lanes[slot]
+            else:
+                self.search.play(slot, action)
+        return ended
+
+    def _choose(self, slot: int, lane: Lane) -> tuple[int, float, np.ndarray]:
+        result = self.search.result(slot)
+        action = result.best
+        temperature = self.config.selfplay.temperature
+        if self.config.search.root == "puct" and temperature > 0:
+            if len(lane.moves) < self.config.selfplay.temperature_plies:
+                weights = result.visits.astype(np.float64) ** (1 / temperature)
+                action = int(lane.rng.choice(len(weights), p=weights / weights.sum()))
+        return action, float(result.value), result.policy
+
+    def _record(self, lane: Lane) -> GameRecord:
+        outcome = lane.state.outcome()
+        result = int(outcome if lane.state.to_move == 0 else -outcome)  # to the first player's view
+        counts, actions, probs = [], [], []
+        for policy in lane.policies:
+            chosen = np.empty(0, np.int64) if policy is None else np.flatnonzero(policy > 1e-4)
+            counts.append(len(chosen))
+            actions.append(chosen)
+            probs.append(np.empty(0) if policy is None else policy[chosen])
+        return GameRecord(
+            lane.index,
+            lane.seed,
+            self.version,
+            result,
+            np.array(lane.moves, np.uint16),
+            np.array(lane.values, np.float16),
+            np.array(counts, np.uint16),
+            np.concatenate(actions).astype(np.uint16),
+            np.concatenate(probs).astype(np.float16),
+        )

@@ -1,0 +1,252 @@
+"""The training loop: play games, learn from them, publish the network, round after round.
+
+An iteration is a function of (config, iteration number, learner state, games so far). Finished games are in the
+log as soon as they are, everything else at the end of an iteration: a run that was killed repeats the rest of
+its iteration and ends where it would have ended.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from zero.backends import Backend
+from zero.display import Display, Status
+from zero.errors import UserError
+from zero.games import make_game
+from zero.learner import Learner, Losses
+from zero.pool import WorkerPool
+from zero.record import GameRecord
+from zero.replay import Replay
+from zero.run import Checkpoint, RunDirectory
+from zero.selfplay import PlayReport
+
+
+class Stopped(Exception):
+    """The run was asked to stop; what is on disk suffices to go on."""
+
+
+def cosine(progress: float, final: float) -> float:
+    """The learning rate's factor: 1 at the start, `final` at the end (Loshchilov & Hutter, arXiv 1608.03983, eq. 5)."""
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+class Supervisor:
+    """Drives a run on a backend with `workers` self-play roles; `should_stop` is asked every half second."""
+
+    def __init__(self, run: RunDirectory, backend: Backend, workers: int, display: Display,
+                 should_stop: Callable[[], bool] = lambda: False):
+        self.run, self.config, self.backend, self.display = run, run.config, backend, display
+        self.workers, self.should_stop = workers, should_stop
+        self.game = make_game(self.config.game)
+        self.replay = Replay(self.game, self.config.replay)
+        self.learner = Learner(self.game, self.config)
+        self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
+        self.pool = WorkerPool(backend, self.config, workers)
+        self.finished: dict[int, GameRecord] = {}  # games of the present iteration
+        self._began = time.monotonic()
+        self._iteration_seconds = 0.0
+        self._losses = Losses()
+        self._lr = 0.0
+
+    # the run as a whole
+
+    def train(self) -> None:
+        """Runs to the end of the budget. Raises `Stopped` when asked to stop before."""
+        self._restore()
+        try:
+            if self.state.iteration == 0 and not self.run.weights():
+                self._publish()
+            while not self._over():
+                self._iterate()
+        finally:
+            self.pool.close()
+            self.run.games.close()
+
+    def _restore(self) -> None:
+        found = self.run.load_checkpoint(self.display.message)
+        if found:
+            self.state, path = found
+            self.learner.load(path)
+        later: dict[int, GameRecord] = {}
+        for record in self.run.games.read(self.display.message):
+            later.setdefault(record.index, record)  # an index comes twice only if a damaged game was played again
+        for index in range(self.state.games):
+            if index not in later:
+                raise UserError(f"{self.run.root}: game {index} is missing from games/; the run cannot go on exactly")
+            self.replay.add(later.pop(index))
+        self.finished = later
+        self.run.trim_metrics(self.state.iteration)
+        self._began = time.monotonic() - self.state.seconds
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent, 0..1; 0 if there is no budget."""
+        budget, shares = self.config.budget, [0.0]
+        if budget.minutes:
+            shares.append(self.seconds / (60 * budget.minutes))
+        if budget.games:
+            shares.append(self.replay.games / budget.games)
+        if budget.steps:
+            shares.append(self.state.steps / budget.steps)
+        return min(1.0, max(shares))
+
+    def _over(self) -> bool:
+        """The budget is spent, or would be before half of the next iteration is done."""
+        minutes = self.config.budget.minutes
+        late = minutes and self.seconds + self._iteration_seconds / 2 > 60 * minutes
+        return bool(late) or self.progress >= 1
+
+    def _check_stop(self) -> None:
+        if self.should_stop():
+            raise Stopped
+
+    # one iteration
+
+    def _iterate(self) -> None:
+        progress = self.progress  # read once: the learning rate of the iteration depends on it
+        began = time.monotonic()
+        work = self._play()
+        for index in sorted(self.finished):
+            self.replay.add(self.finished[index])
+        new_positions = self.replay.positions - self.state.positions
+        self.finished.clear()
+        play_seconds = time.monotonic() - began
+        lr = self.config.learner.lr * cosine(progress, self.config.learner.final_lr)
+        tokens = self.state.tokens + new_positions * self.config.replay.samples_per_position
+        losses, tokens = self._learn(lr, tokens, work)
+        self.state = replace(
+            self.state, iteration=self.state.iteration + 1, games=self.replay.games, positions=self.replay.positions,
+            seconds=self.seconds, tokens=tokens,
+        )
+        self.run.games.sync()
+        self._publish()
+        self.run.save_checkpoint(self.state, self.learner.save)
+        self.run.log_metrics(self._metrics(work, losses, lr, new_positions, play_seconds))
+        self._iteration_seconds = time.monotonic() - began
+
+    def _metrics(self, work: "Work", losses: Losses, lr: float, new_positions: int, play_seconds: float) -> dict:
+        return {
+            "iteration": self.state.iteration,
+            "seconds": round(self.state.seconds, 3),
+            "games": self.state.games,
+            "positions": self.state.positions,
+            "window": self.replay.window,
+            "steps": self.state.steps,
+            "lr": lr,
+            "policy_loss": losses.policy,
+            "value_loss": losses.value,
+            "gradient_norm": losses.gradient_norm,
+            "samples_per_position": self.state.steps * self.config.learner.batch / max(1, self.state.positions),
+            "game_length": new_positions / max(1, work.games),
+            "first_player_score": work.first_player_points / max(1, work.games),
+            "network_evaluations": work.sims,
+            "positions_per_s": new_positions / max(play_seconds, 1e-9),
+            "sims_per_s": work.sims / max(play_seconds, 1e-9),
+            "network_share": work.network_seconds / max(work.seconds, 1e-9),
+            "play_seconds": round(play_seconds, 3),
+        }
+
+    def _publish(self) -> None:
+        version = self.state.iteration
+        self.run.publish(version, lambda path: self.learner.export(path, version), self.state.games, self.state.steps)
+
+    # self-play
+
+    def _play(self) -> "Work":
+        """Plays the games of this iteration that are not in the log yet, on all workers."""
+        first, count = self.state.games, self.config.selfplay.games
+        if self.config.budget.games:
+            count = min(count, self.config.budget.games - first)
+        work = Work()
+        for record in self.finished.values():
+            work.add_game(record)
+        missing = [index for index in range(first, first + count) if index not in self.finished]
+        if missing:
+            version = self.state.iteration
+            weights = str(self.run.weights_path(version))
+            for report in self.pool.play(version, weights, missing):
+                for payload in report.records:
+                    record = GameRecord.from_bytes(payload)
+                    self.run.games.append(record)
+                    self.finished[record.index] = record
+                    work.add_game(record)
+                work.add_report(report)
+                self._show("self-play", work)
+                self._check_stop()
+        return work
+
+    # learning
+
+    def _learn(self, lr: float, tokens: float, work: "Work") -> tuple[Losses, float]:
+        """Takes as many steps as there are tokens for; the samples depend on (seed, iteration) alone."""
+        settings = self.config.learner
+        rng = np.random.default_rng([self.config.seed, self.state.iteration, 1])
+        total, steps = Losses(), int(tokens // settings.batch)
+        for step in range(steps):
+            batch = self.replay.sample(settings.batch, rng, settings.search_value_share)
+            losses = self.learner.step(batch, lr)
+            if losses.culprit:
+                raise UserError(
+                    f"{losses.culprit} is not finite at step {self.state.steps + 1}; the run stops, its last good "
+                    f"state is checkpoint {self.state.iteration}. Try a smaller learner.lr"
+                )
+            total += losses
+            self.state = replace(self.state, steps=self.state.steps + 1)
+            if step % 8 == 0:
+                self._show("learning", work, lr, losses)
+                self._check_stop()
+        return total.mean(steps), tokens - steps * settings.batch
+
+    def _show(self, phase: str, work: "Work", lr: float = 0.0, losses: Losses | None = None) -> None:
+        if losses is not None:
+            self._losses, self._lr = losses, lr
+        self.display.update(
+            Status(
+                phase=phase,
+                iteration=self.state.iteration + 1,
+                games=self.state.games + len(self.finished),
+                positions=self.state.positions + (work.positions if self.finished else 0),
+                window=self.replay.window,
+                steps=self.state.steps,
+                seconds=self.seconds,
+                progress=self.progress,
+                positions_per_s=work.positions / max(work.wall, 1e-9),
+                sims_per_s=work.sims / max(work.wall, 1e-9),
+                network_share=work.network_seconds / max(work.seconds, 1e-9),
+                lr=self._lr,
+                policy_loss=self._losses.policy,
+                value_loss=self._losses.value,
+            )
+        )
+
+
+@dataclass
+class Work:
+    """Sums over the self-play of an iteration."""
+
+    games: int = 0
+    positions: int = 0
+    sims: int = 0
+    seconds: float = 0.0  # of all workers
+    network_seconds: float = 0.0
+    first_player_points: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+    wall: float = 0.0
+
+    def add_game(self, record: GameRecord) -> None:
+        self.games += 1
+        self.first_player_points += (record.result + 1) / 2
+
+    def add_report(self, report: PlayReport) -> None:
+        self.positions += report.positions
+        self.sims += report.sims
+        self.seconds += report.seconds
+        self.network_seconds += report.network_seconds
+        self.wall = time.monotonic() - self.began
