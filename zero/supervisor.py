@@ -211,8 +211,8 @@ class Supervisor:
             Status(
                 phase=phase,
                 iteration=self.state.iteration + 1,
-                games=self.state.games + len(self.finished),
-                positions=self.state.positions + (work.positions if self.finished else 0),
+                games=self.replay.games + len(self.finished),
+                positions=self.replay.positions + sum(len(record.moves) for record in self.finished.values()),
                 window=self.replay.window,
                 steps=self.state.steps,
                 seconds=self.seconds,
