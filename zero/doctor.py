@@ -190,7 +190,8 @@ def check_search(game: Game, rng: np.random.Generator) -> None:
             kept = -kept if after.to_move != state.to_move else kept
             tried += 1
             if kept != value:
-                raise Fault(f"minimax says {value:+.0f}, the search plays {game.action_to_text(best)} for {kept:+.0f}", state)
+                move = game.action_to_text(best)
+                raise Fault(f"minimax says {value:+.0f}, the search plays {move} for {kept:+.0f}", state)
     if tried == 0:
         raise Fault(f"no position of {game.name} was small enough to compare the search with minimax")
 

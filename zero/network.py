@@ -79,7 +79,7 @@ def read_about(path: str | Path) -> dict:
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path}: not a network of Zero (format {metadata.get('format', 'missing')!r})")
     try:
-        return {key: json.loads(metadata[key]) if key != "game" else metadata[key] for key in ("game", "network", "about")}
+        return {"game": metadata["game"]} | {key: json.loads(metadata[key]) for key in ("network", "about")}
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
 

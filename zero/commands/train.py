@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
 
     if arguments.resume is not None:
         if overrides:
-            raise UserError(f"{overrides[0]}: a resumed run keeps its settings; only --minutes, --games, --steps change")
+            raise UserError(f"{overrides[0]}: a resumed run keeps its settings, but for --minutes, --games, --steps")
         run = RunDirectory.open(arguments.resume)
         if limits:
             run.change_budget(limits)
