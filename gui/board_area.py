@@ -38,6 +38,7 @@ class BoardArea:
         self.show_numbers = self.show_score = False
         self.confirm = False
         self.path: tuple[str, ...] = ()  # a line of the simulation panel
+        self.policy: dict[str, float] = {}  # of an earlier checkpoint, from the time machine
         self._seen: Node | None = match.node
         self._falls: tuple[Node, float] | None = None
         self._legal: tuple[int, np.ndarray] | None = None
@@ -174,9 +175,11 @@ class BoardArea:
         self._score_marks(surface)
         if analysis and seeing.ownership and len(analysis.ownership) == match.game.rows * match.game.cols:
             owned = np.array(analysis.ownership).reshape(match.game.rows, match.game.cols)
-            overlays.ownership(surface, view, owned if match.state.to_move == 0 else -owned)
-        if analysis and seeing.policy and analysis.policy:
-            overlays.heat_map(surface, style, view, match, analysis.policy)
+            owned = owned if match.state.to_move == 0 else -owned
+            overlays.ownership(surface, view, owned, match.state.stones())
+        policy = self.policy or (analysis.policy if analysis and seeing.policy else {})
+        if policy:
+            overlays.heat_map(surface, style, view, match, policy)
         if self.show_numbers:
             overlays.move_numbers(surface, style, view, match, NUMBERED)
         else:

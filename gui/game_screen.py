@@ -45,6 +45,7 @@ class GameScreen:
             if part:
                 part.update()
         self.area.path = self.simulation.path() if self.simulation else ()
+        self.area.policy = self.time_machine.policy() if self.time_machine else {}
         for sound in self.match.sounds:
             self.app.sound(sound)
         self.match.sounds.clear()

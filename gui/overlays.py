@@ -13,6 +13,7 @@ from gui.theme import Style, mix
 
 BEST, GOOD, FAIR = (30, 110, 220), (24, 128, 96), (120, 92, 40)  # also told by the numbers in them
 HEAT = (255, 96, 32)
+LAST_NUMBER = (226, 52, 42)
 Centre = tuple[float, float]
 
 
@@ -71,7 +72,8 @@ def _frame(surface, centre: Centre, unit: float, colour) -> None:
     size = round(unit * 0.92)
     rect = pygame.Rect(0, 0, size, size)
     rect.center = round(centre[0]), round(centre[1])
-    pygame.draw.rect(surface, colour, rect, max(2, round(unit * 0.05)), border_radius=max(2, round(unit * 0.08)))
+    width = min(4, max(2, round(unit * 0.05)))
+    pygame.draw.rect(surface, colour, rect, width, border_radius=max(2, round(unit * 0.08)))
 
 
 def cursor(surface, view: BoardView, square: Square, colour) -> None:
@@ -96,7 +98,7 @@ def move_numbers(surface, style: Style, view: BoardView, match: Match, last: int
         if spot is None or spot in taken or not stones[spot]:
             continue
         taken.add(spot)
-        colour = (220, 60, 50) if node is match.node else view.ink_on(int(stones[spot]))
+        colour = _number_ink(view, int(stones[spot]), node is match.node)
         put_text(surface, style, str(ply), view.layout.centre(spot), view.layout.unit * 0.34, colour, bold=True)
 
 
@@ -164,8 +166,13 @@ def variation(surface, style: Style, view: BoardView, match: Match, moves: tuple
     for spot, (number, owner) in taken.items():
         centre = view.layout.centre(spot)
         view.draw_piece(surface, centre, owner, 205)
-        colour = (220, 60, 50) if number == min(shown, len(moves)) else view.ink_on(owner)
+        colour = _number_ink(view, owner, number == min(shown, len(moves)))
         put_text(surface, style, str(number), centre, view.layout.unit * 0.38, colour, bold=True)
+
+
+def _number_ink(view: BoardView, owner: int, last: bool):
+    """The last number is red where pieces are black and white."""
+    return LAST_NUMBER if last and view.look.pieces == "stones" else view.ink_on(owner)
 
 
 def _line_target(match: Match, state, action: int) -> Square | None:
@@ -194,16 +201,20 @@ def heat_map(surface, style: Style, view: BoardView, match: Match, policy: dict[
         surface.blit(patch, patch.get_rect(center=(round(centre[0]), round(centre[1]))))
         if share >= 0.01:
             unit = view.layout.unit
-            ink = (20, 12, 6) if match.state.stones()[spot] == 0 else (255, 255, 255)
+            faint_on_dark = strength < 0.65 and sum(view.ink_on(0)) > 600
+            ink = (255, 255, 255) if faint_on_dark or match.state.stones()[spot] else (20, 12, 6)
             put_text(surface, style, f"{100 * share:.0f}", centre, unit * 0.28, ink, bold=strength > 0.7)
 
 
-def ownership(surface, view: BoardView, owned: np.ndarray) -> None:
-    """`owned` [rows, cols], +1 the first player's, -1 the second's: squares in their colours, larger when surer."""
+def ownership(surface, view: BoardView, owned: np.ndarray, stones: np.ndarray) -> None:
+    """`owned` [rows, cols], +1 the first player's, -1 the second's: squares in their colours, larger when surer.
+
+    A stone bears one only where it belongs to the other side: it is held dead.
+    """
     unit = view.layout.unit
     for row, col in np.ndindex(owned.shape):
         sure = float(owned[row, col])
-        if abs(sure) < 0.1:
+        if abs(sure) < 0.1 or stones[row, col] == (1 if sure > 0 else 2):
             continue
         size = max(3, round(unit * 0.42 * abs(sure)))
         rect = pygame.Rect(0, 0, size, size)
@@ -216,7 +227,7 @@ def ownership(surface, view: BoardView, owned: np.ndarray) -> None:
 
 def territory(surface, view: BoardView, owner: np.ndarray, stones: np.ndarray) -> None:
     """Empty points that belong to a side."""
-    ownership(surface, view, np.where(stones == 0, np.where(owner == 1, 1.0, np.where(owner == 2, -1.0, 0.0)), 0.0))
+    ownership(surface, view, np.choose(owner, (0.0, 1.0, -1.0)), stones)
 
 
 def action_of(match: Match, text: str) -> int | None:

@@ -158,7 +158,7 @@ class Session:
             if node.state.terminal or (node.analysis and node.analysis.done and node.analysis.visits >= sims):
                 continue
             self.review_left += 1
-            request = engine.ask(self._payload(node, sims), lambda a, node=node: self._reviewed(node, a))
+            request = engine.ask(self.payload(node, sims), lambda a, node=node: self._reviewed(node, a))
             self._reviews.append((engine, request))
 
     def stop_review(self) -> None:
@@ -198,14 +198,14 @@ class Session:
         kind, generation, player, sims, seconds = wanted
         node = self.match.node
         engine = self.engines.get(player, self.match.setup.game)
-        request = engine.ask(self._payload(node, sims, REPORT_EVERY if seconds or self.seeing.any else None),
+        request = engine.ask(self.payload(node, sims, REPORT_EVERY if seconds or self.seeing.any else None),
                              lambda answer: self._answered(kind, generation, node, answer))
         self._request = (engine, request)
         self._deadline = self.now() + seconds if seconds else None
         if kind == "move":
             self.say("status.thinking", side=self.match.state.to_move)
 
-    def _payload(self, node: Node, sims: int, report_every: float | None = None) -> dict:
+    def payload(self, node: Node, sims: int, report_every: float | None = None) -> dict:
         payload = {"moves": node.moves(), "sims": sims, "top": TOP}
         if report_every:
             payload["report_every"] = report_every
