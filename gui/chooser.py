@@ -1,6 +1,7 @@
 """The start screen: which game, who plays which colour, how strong, under what conditions."""
 
 from dataclasses import replace
+from functools import cache
 
 import pygame
 
@@ -29,6 +30,14 @@ def known_games() -> dict[str, list[str]]:
         wanted = [f"{kind}{size}" for size in look(kind).sizes]
         games[:] = [g for g in wanted if g in games] + [g for g in games if g not in wanted]
     return {kind: games for kind, games in found.items() if games}
+
+
+@cache
+def _handicap_fits(game: str, stones: int) -> bool:
+    try:
+        return bool(make(game).handicap_points(stones))
+    except ValueError:
+        return False
 
 
 class Chooser:
@@ -141,10 +150,11 @@ class Chooser:
             self._side(ui, rect, side)
         ui.button("swap", rects.top(rect, px(32), px(16)), t("choose.swap"), self.swap)
         if look(setup.game).komi:
-            own = getattr(make(setup.game), "komi", 7.5)
+            own = make(setup.game).komi
             komi = [(k, f"{own if k is None else k:g}") for k in KOMI if k != own]
             self._row(ui, rect, "choose.komi", "komi", komi, setup.komi, lambda v: self._set(komi=v))
-            stones = [(0, t("choose.even"))] + [(n, t("choose.stones", n=n)) for n in range(2, 10)]
+            stones = [(0, t("choose.even"))]
+            stones += [(n, t("choose.stones", n=n)) for n in range(2, 10) if _handicap_fits(setup.game, n)]
             self._row(ui, rect, "choose.handicap", "handicap", stones, setup.handicap, self._choose_handicap)
         clocks = [(c, t("choose.minutes", minutes=c[0], increment=c[1]) if c[0] else t("choose.no_clock"))
                   for c in CLOCKS]

@@ -87,7 +87,7 @@ class Match:
 
     def __init__(self, setup: Setup):
         self.setup = setup
-        self.game = make(setup.game)
+        self.game = make(setup.game, **({"komi": setup.komi} if setup.komi is not None else {}))
         self.actions = action_map(self.game)
         self.root = Node(self.game.new_state())
         self.node = self.root
@@ -126,9 +126,7 @@ class Match:
 
     def komi(self) -> float | None:
         """Points that White gets, None where the game has no such thing."""
-        if family(self.setup.game) != "go":
-            return None
-        return self.setup.komi if self.setup.komi is not None else float(getattr(self.game, "komi", 7.5))
+        return float(self.game.komi) if family(self.setup.game) == "go" else None
 
     def score(self) -> Score | None:
         """Area score of the present position (Go), None elsewhere."""
@@ -275,29 +273,13 @@ class Match:
 
     def _place_handicap(self) -> None:
         """Black's handicap stones, White passing between them: the protocol knows moves only."""
-        skip = self.actions.named.get("pass")
-        points = handicap_points(self.game.rows, self.setup.handicap)
-        if family(self.setup.game) != "go" or skip is None or len(points) < 2:
+        if not self.setup.handicap:
             return
-        for number, square in enumerate(points):
-            self.play(self.actions.place[square])
-            if number < len(points) - 1:
-                self.play(skip)
+        for number, action in enumerate(self.game.handicap_points(self.setup.handicap)):
+            if number:
+                self.play(self.actions.named["pass"])
+            self.play(action)
         self.sounds.clear()
-
-
-def handicap_points(size: int, stones: int) -> list[Square]:
-    """The star points for 2 to 9 stones (GTP 2 specification, 4.1.1); none on boards under 7."""
-    if size < 7 or stones < 2:
-        return []
-    low, mid = (2 if size < 13 else 3), size // 2
-    high = size - 1 - low
-    corners = [(high, low), (low, high), (low, low), (high, high)]
-    sides = [(mid, low), (mid, high), (low, mid), (high, mid)] if size % 2 else []
-    chosen = corners[:min(stones, 4)]
-    if sides and stones >= 5:
-        chosen = corners + sides[:(stones - 4) // 2 * 2] + ([(mid, mid)] if stones % 2 else [])
-    return chosen[:stones]
 
 
 def is_suicide(stones, square: Square, mover: int) -> bool:

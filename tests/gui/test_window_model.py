@@ -4,7 +4,7 @@ import pytest
 
 from gui.analysis import Analysis, Candidate, first_player_value, from_answer
 from gui.clock import Clock, show
-from gui.model import Illegal, Match, Setup, Side, handicap_points, is_suicide
+from gui.model import Illegal, Match, Setup, Side, is_suicide
 from gui.review import curve, mistakes
 from gui.score import go_score
 from mcts_ext.games import make
@@ -129,18 +129,6 @@ def test_area_score_agrees_with_sgfmill():
         points = [(r, c) for r in range(9) for c in range(9)]
         board.apply_setup([p for p in points if stones[p] == 1], [p for p in points if stones[p] == 2], [])
         assert go_score(stones, 0).lead == board.area_score()
-
-
-GTP_HANDICAP = {2: "D4 Q16", 3: "D4 Q16 D16", 4: "D4 Q16 D16 Q4", 5: "D4 Q16 D16 Q4 K10", 6: "D4 Q16 D16 Q4 D10 Q10",
-                7: "D4 Q16 D16 Q4 D10 Q10 K10", 8: "D4 Q16 D16 Q4 D10 Q10 K4 K16",
-                9: "D4 Q16 D16 Q4 D10 Q10 K4 K16 K10"}
-
-
-@pytest.mark.parametrize("stones", GTP_HANDICAP)
-def test_handicap_points_are_those_of_the_gtp_specification(stones):
-    game = make("go19")
-    expected = {divmod(game.text_to_action(point), 19) for point in GTP_HANDICAP[stones].split()}
-    assert set(handicap_points(19, stones)) == expected
 
 
 def test_handicap_is_played_as_moves():
