@@ -171,6 +171,21 @@ cdef class State:
         cdef uint64_t rng = seed
         return self.game.rules.playout(&self.game.rules, self.blob, &rng)
 
+    def playouts(self, int count, uint64_t seed):
+        """`count` games of random moves from here, which stays as it is; how many the mover (won, drew, lost)."""
+        cdef State scratch = self.copy()
+        cdef const Rules* rules = &self.game.rules
+        cdef uint64_t rng = seed
+        cdef float result
+        cdef int i, won = 0, lost = 0
+        with nogil:
+            for i in range(count):
+                copy_state(rules, scratch.blob, self.blob)
+                result = rules.playout(rules, scratch.blob, &rng)
+                won += result > 0
+                lost += result < 0
+        return won, count - won - lost, lost
+
     def hash(self):
         return self.game.rules.hash(&self.game.rules, self.blob)
 
