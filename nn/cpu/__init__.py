@@ -24,6 +24,7 @@ def _choose(isa):
 
 _isa = _choose(os.environ.get("NN_CPU_ISA", _ISAS[0]))
 _threads = 1
+_precision = "float32"
 
 
 def isas():
@@ -42,6 +43,28 @@ def set_threads(count):
     if count < 1:
         raise ValueError(f"set_threads({count}): must be 1 or more")
     _threads = count
+
+
+def has_amx():
+    """Whether the bfloat16 kernels for AMX can run here."""
+    return _kernels.has_amx()
+
+
+def set_precision(dtype):
+    """Precision of the operands of float32 convolutions from now on: "float32" (at import) or "bfloat16".
+
+    "bfloat16" permits rounding, sums stay in float32; it makes 3x3 convolutions and their gradients use AMX, and
+    changes nothing on a processor without it.
+    """
+    global _precision
+    if dtype not in ("float32", "bfloat16"):
+        raise ValueError(f"set_precision({dtype!r}): must be 'float32' or 'bfloat16'")
+    _precision = dtype
+
+
+def _use_amx(isa, dtype):
+    """`isa` is the caller's wish: naming an instruction set rules AMX out."""
+    return dtype == "bfloat16" and isa is None and has_amx()
 
 
 def _dense(*arrays):
@@ -68,31 +91,38 @@ def conv2d(x, w, bias=None, stride=1, padding="same", *, isa=None, tile=None):
 
     Raises ValueError if the channels of `x` and `w` differ.
     """
-    isa = isa or _isa
+    amx, isa = _use_amx(isa, _precision), isa or _isa
     if w.shape[:2] == (1, 1) and stride == 1 and padding in ("same", 0) and x.ndim == 4:
         return linear(x.reshape(-1, x.shape[3]), w[0, 0], bias, isa=isa).reshape(*x.shape[:3], w.shape[3])
     if not (_fast_conv(x, w.shape, stride, padding, isa) and _is_float32(x, w, bias)):
         return reference.conv2d(x, w, bias, stride, padding)
     _check_channels("conv2d", x.shape[3], w.shape[2], "the image")
+    if amx:
+        return _kernels.amx_conv3x3(*_dense(x, w, bias), _threads)
     return _kernels.conv3x3(*_dense(x, w, bias), _choose(isa), _threads, tile)
 
 
 def conv2d_grad_input(g, w, x_shape, stride=1, padding="same", *, isa=None, tile=None):
     """See `nn.reference.conv2d_grad_input`: the same kernel with the filter turned round and transposed."""
-    isa = isa or _isa
+    amx, isa = _use_amx(isa, _precision), isa or _isa
     if not (_fast_conv(g, w.shape, stride, padding, isa) and _is_float32(g, w)):
         return reference.conv2d_grad_input(g, w, x_shape, stride, padding)
     _check_channels("conv2d_grad_input", g.shape[3], w.shape[3], "the gradient")
-    return _kernels.conv3x3(*_dense(g, w[::-1, ::-1].transpose(0, 1, 3, 2), None), _choose(isa), _threads, tile)
+    turned = w[::-1, ::-1].transpose(0, 1, 3, 2)
+    if amx:
+        return _kernels.amx_conv3x3(*_dense(g, turned, None), _threads)
+    return _kernels.conv3x3(*_dense(g, turned, None), _choose(isa), _threads, tile)
 
 
 def conv2d_grad_weight(x, g, w_shape, stride=1, padding="same", *, isa=None, tile=None):
     """See `nn.reference.conv2d_grad_weight`: a product accumulated over Winograd's tiles."""
-    isa = isa or _isa
+    amx, isa = _use_amx(isa, _precision), isa or _isa
     if not (_fast_conv(x, w_shape, stride, padding, isa) and _is_float32(x, g)):
         return reference.conv2d_grad_weight(x, g, w_shape, stride, padding)
     if x.shape[:3] != g.shape[:3]:
         raise ValueError(f"conv2d_grad_weight: images {x.shape} and gradients {g.shape} differ in size")
+    if amx:
+        return _kernels.amx_conv3x3_grad_weight(*_dense(x, g), _threads)
     return _kernels.conv3x3_grad_weight(*_dense(x, g), _choose(isa), _threads, tile)
 
 
@@ -127,18 +157,23 @@ class Tower:
     """Inference of a stack of 3x3 convolutions, compiled; see `nn.reference.Tower`.
 
     Filters are transformed once. Each of `threads` threads carries its own boards through the whole stack, a few at a
-    time, so that activations stay in its cache; bias, residual and ReLU happen in registers.
+    time, so that activations stay in its cache; bias, residual and ReLU happen in registers. `dtype` "bfloat16" runs
+    on AMX, and as float32 where there is none; `kernel` says which kernels were chosen.
     """
 
     def __new__(cls, layers, rows, cols, dtype="float32", threads=1, isa=None):
-        if _choose(isa or _isa) == "numpy" or dtype != "float32":
+        if _choose(isa or _isa) == "numpy" or dtype not in ("float32", "bfloat16"):
             return reference.Tower(layers, rows, cols, dtype, threads)
         return super().__new__(cls)
 
     def __init__(self, layers, rows, cols, dtype="float32", threads=1, isa=None):
-        self.rows, self.cols, self.dtype, self.isa = rows, cols, dtype, isa or _isa
+        self.rows, self.cols, self.dtype = rows, cols, dtype
         self.planes = layers[0][0].shape[2]
-        self._tower = _kernels.Tower(rows, cols, threads, self.isa)
+        if _use_amx(isa, dtype):
+            self.kernel, self._tower = "amx", _kernels.AmxTower(rows, cols, threads)
+        else:
+            self.kernel = isa or _isa
+            self._tower = _kernels.Tower(rows, cols, threads, self.kernel)
         channels = self.planes
         for i, (weight, bias, residual, relu) in enumerate(layers):
             self._check_layer(i, weight, bias, channels)

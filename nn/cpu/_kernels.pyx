@@ -44,6 +44,27 @@ cdef extern from "engine.hpp" namespace "nn" nogil:
         void run(const float* x, float* y, int boards, int threads) except +
 
 
+cdef extern from "amx_engine.hpp" namespace "nn" nogil:
+    cdef cppclass AmxKernels:
+        pass
+    const AmxKernels* amx_kernels()
+    void _amx_conv3x3 "nn::amx_conv3x3"(const AmxKernels&, int rows, int cols, const float* x, const float* weight,
+                                        const float* bias, float* y, int inputs, int outputs, int boards,
+                                        int threads) except +
+    void _amx_grad_weight "nn::amx_grad_weight"(const AmxKernels&, int rows, int cols, const float* x, const float* g,
+                                                float* gradient, int inputs, int outputs, int boards,
+                                                int threads) except +
+    cdef cppclass _AmxTower "nn::AmxTower":
+        _AmxTower(const AmxKernels&, int rows, int cols) except +
+        void add(const float* weight, const float* bias, int inputs, int outputs, int residual, cpp_bool relu) except +
+        void run(const float* x, float* y, int boards, int threads) except +
+
+
+def has_amx():
+    """Whether this build, processor and kernel have the bfloat16 kernels for AMX."""
+    return amx_kernels() != NULL
+
+
 def supported():
     """Names of the instruction sets that this build and this processor have, best first."""
     return [name for name in ("avx512", "avx2") if find_kernels(name.encode()) != NULL]
@@ -192,4 +213,61 @@ cdef class Tower:
         cdef int boards = x.shape[0]
         with nogil:
             self.tower.run(px, py, boards, self.threads)
+        return y
+
+
+def amx_conv3x3(x, weight, bias, int threads):
+    """`conv3x3` with operands rounded to bfloat16; needs `has_amx()`."""
+    y = np.empty((*x.shape[:3], weight.shape[3]), np.float32)
+    cdef const float* px = _at(x)
+    cdef const float* pw = _at(weight)
+    cdef const float* pb = _at(bias)
+    cdef float* py = <float*>_at(y)
+    cdef int boards = x.shape[0], rows = x.shape[1], cols = x.shape[2]
+    cdef int inputs = x.shape[3], outputs = weight.shape[3]
+    if y.size:
+        with nogil:
+            _amx_conv3x3(amx_kernels()[0], rows, cols, px, pw, pb, py, inputs, outputs, boards, threads)
+    return y
+
+
+def amx_conv3x3_grad_weight(x, g, int threads):
+    """`conv3x3_grad_weight` with operands rounded to bfloat16; needs `has_amx()`."""
+    gradient = np.empty((3, 3, x.shape[3], g.shape[3]), np.float32)
+    cdef const float* px = _at(x)
+    cdef const float* pg = _at(g)
+    cdef float* to = <float*>_at(gradient)
+    cdef int boards = x.shape[0], rows = x.shape[1], cols = x.shape[2]
+    cdef int inputs = x.shape[3], outputs = g.shape[3]
+    with nogil:
+        _amx_grad_weight(amx_kernels()[0], rows, cols, px, pg, to, inputs, outputs, boards, threads)
+    return gradient
+
+
+cdef class AmxTower:
+    """The layers of `nn.cpu.Tower` in bfloat16; needs `has_amx()`."""
+    cdef _AmxTower* tower
+    cdef int rows, cols, threads, outputs
+
+    def __cinit__(self, int rows, int cols, int threads):
+        if not has_amx():
+            raise ValueError("AmxTower: this processor has no AMX")
+        self.tower = new _AmxTower(amx_kernels()[0], rows, cols)
+        self.rows, self.cols, self.threads = rows, cols, threads
+
+    def __dealloc__(self):
+        del self.tower
+
+    def add(self, weight, bias, int residual, cpp_bool relu):
+        self.tower.add(_at(weight), _at(bias), weight.shape[2], weight.shape[3], residual, relu)
+        self.outputs = weight.shape[3]
+
+    def run(self, x):
+        y = np.empty((x.shape[0], self.rows, self.cols, self.outputs), np.float32)
+        cdef const float* px = _at(x)
+        cdef float* py = <float*>_at(y)
+        cdef int boards = x.shape[0]
+        if boards:
+            with nogil:
+                self.tower.run(px, py, boards, self.threads)
         return y

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <unistd.h>
 
 #include "pool.hpp"
+#include "slots.hpp"
 
 namespace nn {
 namespace {
@@ -153,25 +153,19 @@ void Tower::add(Tile tile, const float* weight, const float* bias, int in, int o
     plan();
 }
 
-// Gives each layer's output a buffer that no output still in use occupies, and chooses the boards per pass.
+// Chooses the buffers and the boards per pass.
 void Tower::plan() {
-    const int count = int(layers_.size());
-    std::vector<int> last_use(count), busy_until;
-    for (int l = 0; l < count; l++) {
-        last_use[l] = l + 1;
-        if (layers_[l].residual >= 0) last_use[layers_[l].residual] = std::max(last_use[layers_[l].residual], l);
-    }
+    std::vector<int> residual;
     long floats = 0, work = 0, filters = 0;
-    for (int l = 0; l < count; l++) {
-        const auto slot = std::find_if(busy_until.begin(), busy_until.end(), [&](int until) { return until < l; });
-        layers_[l].slot = int(slot - busy_until.begin());
-        if (slot == busy_until.end()) busy_until.push_back(last_use[l]);
-        else *slot = last_use[l];
-        floats = std::max(floats, layers_[l].conv.points() * layers_[l].conv.out);
-        work = std::max(work, kernels_.scratch_size(layers_[l].conv, 1));
-        filters += long(layers_[l].filters.size());
+    for (const Layer& layer : layers_) {
+        residual.push_back(layer.residual);
+        floats = std::max(floats, layer.conv.points() * layer.conv.out);
+        work = std::max(work, kernels_.scratch_size(layer.conv, 1));
+        filters += long(layer.filters.size());
     }
-    slots_ = int(busy_until.size());
+    const std::vector<int> slots = assign_slots(residual);
+    for (size_t l = 0; l < layers_.size(); l++) layers_[l].slot = slots[l];
+    slots_ = 1 + *std::max_element(slots.begin(), slots.end());
     block_ = boards_in_cache(work);
     slice_ = std::max(1, slice_boards(filters) / block_) * block_;
     slot_size_ = (slice_ * floats + 15) / 16 * 16;

@@ -71,7 +71,7 @@ def _describe(options: Options) -> dict:
 
     asked = {"torch": options.vs_torch, "onnxruntime": options.vs_onnxruntime, "jax": options.vs_jax}
     settings = ("game", "blocks", "channels", "batch", "threads", "device", "dtype")
-    return {**{name: getattr(options, name) for name in settings}, "kernel": cpu.isa(),
+    return {**{name: getattr(options, name) for name in settings}, "kernel": "amx" if options.dtype == "bfloat16" and cpu.has_amx() else cpu.isa(),
             "machine": machine(*(name for name, wanted in asked.items() if wanted))}
 
 
@@ -153,6 +153,7 @@ def _compare(engines: dict[str, Callable], options: Options, unit: str) -> dict:
     from zero.bench.common import interleave, per_second
 
     cpu.set_threads(options.threads)
+    cpu.set_precision("bfloat16" if options.dtype == "bfloat16" else "float32")
 
     def counted(run):
         def work():
