@@ -4,23 +4,46 @@ The module is traced, batch norm is folded into the convolutions, each stack of 
 `Tower` of the compiled kernels, and the rest runs as plain array functions.
 """
 
+from functools import partial
+
 import numpy as np
 
 from nn.backend import kernels
 from nn.graph import Node, find_towers, freeze, fuse_convolutions, fuse_elementwise, optimise, trace_inference
 from nn.graph.convolution import tower
+from nn.int8 import calibrate
 
 
-def compile(module, input_shape, dtype="float32", threads=1):
+def compile(module, input_shape, dtype="float32", threads=1, calibration=None):
     """A `Plan` that computes `module.eval()(x)` for any batch size.
 
-    `input_shape` is one sample's, e.g. `(rows, cols, planes)`; `dtype` ("float32", "bfloat16" or "int8" where the
-    kernels have it) is that of the 3x3 convolutions' operands. The weights are copied: later training does not change
-    the plan. Raises ValueError if the module treats the batch size as more than the leading dimension.
+    `input_shape` is one sample's, e.g. `(rows, cols, planes)`; `dtype` ("float32", "bfloat16" or "int8") is that of the
+    operands of the 3x3 convolutions. "int8" needs `calibration`, some tens of typical samples `[n, *input_shape]`
+    (see `nn.int8`). The weights are copied: later training does not change the plan. Raises ValueError for another
+    dtype, without calibration, or if the module treats the batch size as more than the leading dimension.
     """
+    if dtype not in ("float32", "bfloat16", "int8"):
+        raise ValueError(f"compile: dtype {dtype!r}: must be 'float32', 'bfloat16' or 'int8'")
+    if dtype == "int8" and calibration is None:
+        raise ValueError("compile: dtype 'int8' needs calibration samples")
     graph = optimise(freeze(trace_inference(module, input_shape)))
     graph = fuse_elementwise(find_towers(fuse_convolutions(graph)))
-    return Plan(graph, tuple(input_shape), dtype, threads)
+    if dtype != "int8":
+        return Plan(graph, tuple(input_shape), partial(_tower, dtype=dtype, threads=threads))
+    exact = Plan(graph, tuple(input_shape), partial(_tower, dtype="float32", threads=threads))
+    values = exact.values(calibration)
+
+    def int8_tower(node):
+        layers = node.attributes["layers"]
+        scales = calibrate(layers, values[graph.nodes.index(node.inputs[0])])
+        return kernels(values[0]).Int8Tower(layers, scales, *node.shape[1:3], threads=threads)
+
+    return Plan(graph, tuple(input_shape), int8_tower)
+
+
+def _tower(node, dtype, threads):
+    layers = node.attributes["layers"]
+    return kernels(layers[0][0]).Tower(layers, *node.shape[1:3], dtype=dtype, threads=threads)
 
 
 class Plan:
@@ -29,38 +52,41 @@ class Plan:
     Not for use by two threads at once; the towers release the GIL.
     """
 
-    def __init__(self, graph, input_shape, dtype, threads):
-        self.input_shape, self.dtype, self.threads = input_shape, dtype, threads
+    def __init__(self, graph, input_shape, make_tower):
+        self.input_shape = input_shape
         slots = {node: i for i, node in enumerate(graph.nodes)}
         self._values = [_frozen(node) for node in graph.nodes]
         self._input = slots[graph.placeholders[0]]
         self._outputs = [slots[node] for node in graph.outputs]
         self._steps = [
-            (slots[node], self._function(node), [slots[i] if isinstance(i, Node) else None for i in node.inputs],
+            (slots[node], _function(node, make_tower), [slots[i] if isinstance(i, Node) else None for i in node.inputs],
              [None if isinstance(i, Node) else i for i in node.inputs])
             for node in graph.nodes if node.kind == "operation"
         ]  # fmt: skip
 
-    def _function(self, node):
-        if node.op is tower:
-            rows, cols = node.shape[1:3]
-            compiled = kernels(node.attributes["layers"][0][0]).Tower(
-                node.attributes["layers"], rows, cols, dtype=self.dtype, threads=self.threads
-            )
-            return lambda arrays: compiled(arrays[0])
-        return lambda arrays: node.evaluate(arrays)[0]
-
     def __call__(self, x):
+        if len(x) == 0:
+            return tuple(out[:0] for out in self(np.zeros((1, *self.input_shape), np.float32)))
+        values = self.values(x)
+        return tuple(values[slot] for slot in self._outputs)
+
+    def values(self, x):
+        """The value of every node of the graph."""
         x = np.ascontiguousarray(x)
         if x.dtype != np.float32 or x.shape[1:] != self.input_shape:
             raise ValueError(f"plan: input {list(x.shape)} {x.dtype}, must be [n, *{list(self.input_shape)}] float32")
-        if len(x) == 0:
-            return tuple(out[:0] for out in self(np.zeros((1, *self.input_shape), np.float32)))
         values = list(self._values)
         values[self._input] = x
         for out, function, slots, numbers in self._steps:
             values[out] = function([values[s] if s is not None else v for s, v in zip(slots, numbers, strict=True)])
-        return tuple(values[slot] for slot in self._outputs)
+        return values
+
+
+def _function(node, make_tower):
+    if node.op is tower:
+        compiled = make_tower(node)
+        return lambda arrays: compiled(arrays[0])
+    return lambda arrays: node.evaluate(arrays)[0]
 
 
 def _frozen(node):

@@ -140,12 +140,42 @@ class Tower:
 
     def __call__(self, x):
         """`x [n, rows, cols, ci]` float32 -> `[n, rows, cols, co]` float32."""
+        return self.activations(x)[-1]
+
+    def activations(self, x):
+        """The output of every layer."""
         outputs = []
-        for weight, bias, residual, relu in self.layers:
-            x = conv2d(self._round(x), weight, bias)
+        for i, (_, _, residual, relu) in enumerate(self.layers):
+            x = self._convolve(i, x)
             if residual is not None:
                 x += outputs[residual]
             if relu:
                 np.maximum(x, 0, out=x)
             outputs.append(x)
-        return x
+        return outputs
+
+    def _convolve(self, i, x):
+        weight, bias, _, _ = self.layers[i]
+        return conv2d(self._round(x), weight, bias)
+
+
+class Int8Tower(Tower):
+    """A `Tower` whose products are of 8-bit integers: `scales[i]` is the scale of layer i's input (see `nn.int8`).
+
+    Layer i computes `sum(q_x * q_w) * scales[i] * weight_scale + bias`, the sum exact; the rest is float32.
+    """
+
+    def __init__(self, layers, scales, rows, cols, threads=1, isa=None):
+        from nn.int8 import quantise, weight_scales
+
+        super().__init__(layers, rows, cols)
+        self.dtype, self.scales, self._quantise = "int8", scales, quantise
+        self.weight_scales = [weight_scales(w) for w, *_ in layers]
+        self.weights = [quantise(w, s) for (w, *_), s in zip(layers, self.weight_scales, strict=True)]
+
+    def _convolve(self, i, x):
+        weight, scale = self.weights[i], self.scales[i]
+        # Floats hold integers exactly up to 2^24 and 2^53: then a float product is an integer product.
+        exact = np.float32 if 9 * weight.shape[2] * 127 * 127 < 2**24 else np.float64
+        total = conv2d(self._quantise(x, scale).astype(exact), weight.astype(exact))
+        return (total * (scale * self.weight_scales[i])).astype(np.float32) + self.layers[i][1]

@@ -258,4 +258,5 @@ def rebuild(graph, visit):
         inputs = tuple(new[i] if isinstance(i, Node) else i for i in node.inputs)
         new[node] = visit(node, inputs)
         place(new[node])
-    return sweep(Graph(order, graph.placeholders, [new[node] for node in graph.outputs], graph.single))
+    placeholders, outputs = ([new[node] for node in nodes] for nodes in (graph.placeholders, graph.outputs))
+    return sweep(Graph(order, placeholders, outputs, graph.single))

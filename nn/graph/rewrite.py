@@ -22,9 +22,15 @@ def optimise(graph):
 
 
 def freeze(graph):
-    """The graph with its variables as constants, copies of their present values: for inference."""
-    return rebuild(graph, lambda node, inputs: constant(np.array(node.array())) if node.kind == "variable"
-                   else node.with_inputs(inputs))  # fmt: skip
+    """The graph with its variables and running statistics as constants, copies of their present values."""
+
+    def visit(node, inputs):
+        if node.kind == "variable":
+            return constant(np.array(node.array()))
+        attributes = {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in node.attributes.items()}
+        return Node(node.kind, node.shape, node.dtype, node.op, inputs, attributes, node.value)
+
+    return rebuild(graph, visit)
 
 
 def _signature(graph):
