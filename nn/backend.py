@@ -64,6 +64,11 @@ def device_of(array):
     return "cpu" if isinstance(array, np.ndarray | np.generic) else "cuda"
 
 
+def as_array(value):
+    """`value` with numpy's scalars (what reductions return) as arrays of no dimensions."""
+    return value if hasattr(value, "__setitem__") else np.asarray(value)
+
+
 class _Kernels:
     """The kernels of one device; `nn.reference` stands in for what the device's module lacks."""
 

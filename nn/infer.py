@@ -8,10 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from nn.backend import kernels
+from nn.backend import device_of, kernels, module_of
 from nn.graph import Node, find_towers, freeze, fuse_convolutions, fuse_elementwise, optimise, trace_inference
 from nn.graph.convolution import tower
 from nn.int8 import calibrate
+from nn.tensor import Tensor
 
 
 def compile(module, input_shape, dtype="float32", threads=1, calibration=None):
@@ -47,15 +48,16 @@ def _tower(node, dtype, threads):
 
 
 class Plan:
-    """Compiled inference: `plan(x [n, ...]) -> tuple of arrays`, one per output of the module.
+    """Compiled inference: `plan(x [n, ...]) -> tuple of numpy arrays`, one per output of the module.
 
-    Not for use by two threads at once; the towers release the GIL.
+    Runs where the module was. Not for use by two threads at once; the towers release the GIL.
     """
 
     def __init__(self, graph, input_shape, make_tower):
         self.input_shape = input_shape
         slots = {node: i for i, node in enumerate(graph.nodes)}
         self._values = [_frozen(node) for node in graph.nodes]
+        self._xp = module_of(self._device(graph))
         self._input = slots[graph.placeholders[0]]
         self._outputs = [slots[node] for node in graph.outputs]
         self._steps = [
@@ -64,11 +66,15 @@ class Plan:
             for node in graph.nodes if node.kind == "operation"
         ]  # fmt: skip
 
+    @staticmethod
+    def _device(graph):
+        return next((device_of(node.value) for node in graph.nodes if node.kind == "constant"), "cpu")
+
     def __call__(self, x):
         if len(x) == 0:
             return tuple(out[:0] for out in self(np.zeros((1, *self.input_shape), np.float32)))
         values = self.values(x)
-        return tuple(values[slot] for slot in self._outputs)
+        return tuple(Tensor(values[slot]).numpy() for slot in self._outputs)
 
     def values(self, x):
         """The value of every node of the graph."""
@@ -76,7 +82,7 @@ class Plan:
         if x.dtype != np.float32 or x.shape[1:] != self.input_shape:
             raise ValueError(f"plan: input {list(x.shape)} {x.dtype}, must be [n, *{list(self.input_shape)}] float32")
         values = list(self._values)
-        values[self._input] = x
+        values[self._input] = self._xp.asarray(x)
         for out, function, slots, numbers in self._steps:
             values[out] = function([values[s] if s is not None else v for s, v in zip(slots, numbers, strict=True)])
         return values
@@ -91,4 +97,4 @@ def _function(node, make_tower):
 
 def _frozen(node):
     """A copy of a known value, None for what is computed."""
-    return np.array(node.array()) if node.kind in ("constant", "variable") else None
+    return node.array().copy() if node.kind in ("constant", "variable") else None

@@ -60,11 +60,11 @@ def conv2d_grad_input(g, w, x_shape, stride=1, padding="same"):
     patches = (g.reshape(-1, co) @ w.reshape(-1, co).T).reshape(n, rows, cols, kh, kw, ci)
     if (kh, kw, stride) == (1, 1, 1) and padding in ("same", 0):
         return patches.reshape(x_shape)
-    gx = np.zeros((n, h + top + bottom, width + left + right, ci), g.dtype)
+    gx = np.zeros_like(g, shape=(n, h + top + bottom, width + left + right, ci))
     for i in range(kh):
         for j in range(kw):
             gx[:, i : i + rows * stride : stride, j : j + cols * stride : stride] += patches[:, :, :, i, j]
-    return np.ascontiguousarray(gx[:, top : top + h, left : left + width])
+    return gx[:, top : top + h, left : left + width].copy()
 
 
 def conv2d_grad_weight(x, g, w_shape, stride=1, padding="same"):

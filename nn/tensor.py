@@ -13,7 +13,7 @@ import threading
 
 import numpy as np
 
-from nn.backend import array_module, device_of, module_of
+from nn.backend import array_module, as_array, device_of, module_of
 
 
 class Observer:
@@ -248,7 +248,7 @@ def op(function):
                 value, pullback = function(*arrays, **settings)
         except (ValueError, TypeError, IndexError) as error:
             raise type(error)(f"{name}: {describe(arrays)}: {error}") from error
-        out = _wrap(value if hasattr(value, "flags") else np.asarray(value))
+        out = _wrap(as_array(value))
         if not call.casts:
             _check_result(name, arrays, out.data)
         if pullback is not None and True in need:

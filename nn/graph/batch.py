@@ -3,6 +3,7 @@
 import numpy as np
 
 from nn import ops
+from nn.backend import module_of
 from nn.graph.node import trace
 
 _TRACED_BATCHES = (2, 3)  # two sizes show which numbers in the graph are the size of the batch
@@ -17,7 +18,9 @@ def trace_inference(module, input_shape):
     modes = [m.training for m in modules]
     module.eval()
     try:
-        graph, other = [trace(module, np.zeros((n, *input_shape), np.float32)) for n in _TRACED_BATCHES]
+        device = next((t.device for _, t in module.named_tensors()), "cpu")
+        zeros = module_of(device).zeros
+        graph, other = [trace(module, zeros((n, *input_shape), np.float32)) for n in _TRACED_BATCHES]
     finally:
         for m, mode in zip(modules, modes, strict=True):
             m.training = mode

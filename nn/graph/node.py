@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nn.backend import array_module, as_array
 from nn.tensor import Observer, Parameter, Tensor, no_grad, state
 
 
@@ -44,7 +45,7 @@ class Node:
             value, pullback = self.op.forward(*arrays, need=need or (False,) * len(arrays), **self.attributes)
         else:
             value, pullback = self.op.forward(*arrays, **self.attributes)
-        return (value if hasattr(value, "flags") else np.asarray(value)), pullback
+        return as_array(value), pullback
 
 
 def constant(array):
@@ -122,7 +123,7 @@ class Graph:
                 values[node] = node.array()
                 if node.kind == "variable":
                     wanted.add(node)
-        gradients = {self.outputs[0]: np.ones_like(values[self.outputs[0]])}
+        gradients = {self.outputs[0]: array_module(values[self.outputs[0]]).ones_like(values[self.outputs[0]])}
         for node in reversed(self.nodes):
             if node not in gradients:
                 continue

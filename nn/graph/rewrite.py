@@ -3,7 +3,6 @@
 Each is a small function on one node; `optimise` repeats them until nothing changes. They hold for training too.
 """
 
-import numpy as np
 
 from nn import ops
 from nn.graph.node import Node, constant, operation, rebuild
@@ -26,8 +25,8 @@ def freeze(graph):
 
     def visit(node, inputs):
         if node.kind == "variable":
-            return constant(np.array(node.array()))
-        attributes = {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in node.attributes.items()}
+            return constant(node.array().copy())
+        attributes = {k: v.copy() if hasattr(v, "shape") else v for k, v in node.attributes.items()}
         return Node(node.kind, node.shape, node.dtype, node.op, inputs, attributes, node.value)
 
     return rebuild(graph, visit)
@@ -63,7 +62,7 @@ def _improve(node):
         return node
     if node.op.is_pure(node.attributes) and node.parents and all(i is None or _is_known(i) for i in node.inputs):
         value, _ = node.evaluate([i.value if isinstance(i, Node) else i for i in node.inputs])
-        return constant(np.array(value))
+        return constant(value.copy())
     for rule in _RULES.get(node.op, ()):
         better = rule(node)
         if better is not None:
