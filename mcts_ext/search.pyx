@@ -218,6 +218,7 @@ cdef class Search:
                     for i in self.active:
                         if stop(self, i):
                             self.stop(i)
+            self.game.raise_error()
         finally:
             self._stop_all()
 
@@ -439,7 +440,7 @@ cdef class Search:
     cdef int _check_running(self) except -1:
         if self.running:
             raise RuntimeError("the search is running in another thread; cancel() ends that")
-        return 0
+        return self.game.raise_error()
 
     cdef int _check_legal(self, int i, int action) except -1:
         cdef Slot* slot = self.slots + i

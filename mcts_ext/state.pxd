@@ -52,6 +52,8 @@ cdef class Game:
     cdef public dict settings            # what `make` was given besides the name
     cdef readonly list symmetries        # of (action permutation int32 [A], point permutation int32 [rows * cols])
 
+    cdef int raise_error(self) except -1
+
 
 cdef class State:
     cdef readonly Game game

@@ -68,6 +68,10 @@ cdef class Game:
         if not 0 <= action < self.rules.num_actions:
             raise ValueError(f"{self.name}: action {action} is not in 0..{self.rules.num_actions - 1}")
 
+    cdef int raise_error(self) except -1:
+        """Raises what went wrong in rules that are written in Python, if anything did since the last call."""
+        return 0
+
     def __reduce__(self):
         from mcts_ext.games import remake
         return remake, (self.name, self.settings)
@@ -90,6 +94,7 @@ cdef class State:
         if self.blob == NULL:
             raise MemoryError(f"{game.name}: no memory for a state")
         game.rules.init(&game.rules, self.blob)
+        game.raise_error()
 
     def __dealloc__(self):
         if self.blob != NULL:
@@ -100,11 +105,15 @@ cdef class State:
     @property
     def to_move(self):
         """0: the first player, 1: the second."""
-        return self.game.rules.to_move(&self.game.rules, self.blob)
+        player = self.game.rules.to_move(&self.game.rules, self.blob)
+        self.game.raise_error()
+        return player
 
     @property
     def terminal(self):
-        return bool(self.game.rules.terminal(&self.game.rules, self.blob))
+        over = bool(self.game.rules.terminal(&self.game.rules, self.blob))
+        self.game.raise_error()
+        return over
 
     def outcome(self):
         """+1, 0 or -1 for the player to move. Raises ValueError while the game is not over."""
@@ -118,6 +127,7 @@ cdef class State:
         cdef unsigned char[::1] view = mask
         if not self.terminal:
             self.game.rules.legal(&self.game.rules, self.blob, &view[0])
+            self.game.raise_error()
         return mask
 
     def legal_actions(self):
@@ -132,12 +142,14 @@ cdef class State:
         if not self.legal()[action]:
             raise ValueError(f"{self.game.name}: illegal move {self.game.action_to_text(action)}")
         self.game.rules.play(&self.game.rules, self.blob, action)
+        self.game.raise_error()
 
     def encode(self):
         """float32 [rows, cols, planes], seen by the player to move: own stones in the first plane."""
         planes = np.empty((self.game.rows, self.game.cols, self.game.planes), np.float32)
         cdef float[:, :, ::1] view = planes
         self.game.rules.encode(&self.game.rules, self.blob, &view[0, 0, 0])
+        self.game.raise_error()
         return planes
 
     def stones(self):
@@ -145,6 +157,7 @@ cdef class State:
         points = np.zeros((self.game.rows, self.game.cols), np.int8)
         cdef signed char[:, ::1] view = points
         self.game.rules.stones(&self.game.rules, self.blob, &view[0, 0])
+        self.game.raise_error()
         return points
 
     def score(self):
@@ -169,7 +182,9 @@ cdef class State:
     def playout(self, uint64_t seed):
         """Plays random moves to the end, in place; the result for the player who was to move before."""
         cdef uint64_t rng = seed
-        return self.game.rules.playout(&self.game.rules, self.blob, &rng)
+        result = self.game.rules.playout(&self.game.rules, self.blob, &rng)
+        self.game.raise_error()
+        return result
 
     def playouts(self, int count, uint64_t seed):
         """`count` games of random moves from here, which stays as it is; how many the mover (won, drew, lost)."""
@@ -184,6 +199,7 @@ cdef class State:
                 result = rules.playout(rules, scratch.blob, &rng)
                 won += result > 0
                 lost += result < 0
+        self.game.raise_error()
         return won, count - won - lost, lost
 
     def hash(self):
