@@ -25,8 +25,6 @@ from mcts_ext.tree cimport (
     ACTION_BITS, EXPANDED, NO_NODE, PROVEN_BITS, Edge, Node, Tree, clear_tree, edge_action, find_edge, free_tree,
     init_tree, is_solved, keep_subtree, node_edges, node_mean, tree_bytes, unpack_prior)
 
-import time
-
 import numpy as np
 
 from mcts_ext.options import as_options
@@ -146,6 +144,8 @@ cdef class Search:
         cdef Slot* slot = self._idle_slot(i)
         if not 0 <= simulations < 2 ** 31:
             raise ValueError(f"slot {i}: {simulations} simulations: must be from 0 to {2 ** 31 - 1}")
+        if self.cancelled and not self.active:
+            self.cancelled = 0           # it was for searches that had ended by themselves
         slot.simulations = 0
         slot.target = simulations
         slot.noise = noise

@@ -3,32 +3,12 @@ import threading
 
 import numpy as np
 import pytest
+from search_helpers import network, same, searched
 
 from mcts_ext.games import make
 from mcts_ext.options import SearchOptions
 from mcts_ext.result import EvaluationError
 from mcts_ext.search import Search
-
-
-def network(planes, legal):
-    """A deterministic stand-in: each position's answer depends on that position alone."""
-    flat = planes.reshape(len(planes), -1).astype(np.float64)
-    weight = np.sin(np.arange(flat.shape[1] * legal.shape[1]) * 12.9898).reshape(flat.shape[1], -1)
-    hidden = flat @ weight
-    return (2 * np.sin(hidden)).astype(np.float32), np.tanh(hidden.sum(1) / 9).astype(np.float32)
-
-
-def searched(name="connect4", sims=100, options=None, evaluate=network, moves="", noise=False, seed=1):
-    search = Search(make(name), 1, options, seed=seed)
-    for move in moves:
-        search.play(0, search.game.text_to_action(move))
-    search.start(0, sims, noise)
-    search.run(evaluate)
-    return search
-
-
-def same(first, second):
-    return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in first.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("root", ["puct", "gumbel"])
