@@ -40,7 +40,7 @@ cdef void backup(const Settings* settings, Tree* tree, Leaf* leaf, float value) 
         parent.in_flight -= leaf.in_flight
         if not leaf.in_flight:           # else it was counted when the path was chosen
             edge.visits += 1
-        if tightened:
+        if tightened or settings.solver and settings.transpositions:   # a child may owe its proof to another path
             _mark_proven(edge, parent, child)
             tightened = _tighten(tree, parent)
         value = seen_from(parent.mover, child, value)

@@ -117,6 +117,8 @@ cdef void apply_slot(void* context, int index) noexcept nogil:
     cdef Leaf* leaf
     cdef float value
     cdef int k
+    if not slot.active:                  # stopped meanwhile
+        return
     for k in range(slot.waiting):
         leaf = slot.leaves + k
         value = _read_answer(batch, slot, leaf, slot.first_group + k)
