@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from nn.backend import device_of, kernels, module_of
+from nn.backend import as_array, device_of, kernels, module_of
 from nn.graph import Node, find_towers, freeze, fuse_convolutions, fuse_elementwise, optimise, trace_inference
 from nn.graph.convolution import tower
 from nn.int8 import calibrate
@@ -92,7 +92,9 @@ def _function(node, make_tower):
     if node.op is tower:
         compiled = make_tower(node)
         return lambda arrays: compiled(arrays[0])
-    return lambda arrays: node.evaluate(arrays)[0]
+    need = {"need": (False,) * len(node.inputs)} if node.op.wants_need else {}
+    forward = partial(node.op.forward, **node.attributes, **need)
+    return lambda arrays: as_array(forward(*arrays)[0])
 
 
 def _frozen(node):

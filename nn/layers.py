@@ -62,7 +62,8 @@ class Module:
         return ((name, t) for name, t in self.named_tensors() if not isinstance(t, Parameter))
 
     def parameters(self):
-        return [t for _, t in self.named_parameters()]
+        """All parameters; one that is used in several places appears once."""
+        return list(dict.fromkeys(t for _, t in self.named_parameters()))
 
     def buffers(self):
         return [t for _, t in self.named_buffers()]

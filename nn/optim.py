@@ -35,7 +35,7 @@ class Optimizer:
     slots = ()
 
     def __init__(self, parameters, lr):
-        self.parameters = list(parameters)
+        self.parameters = list(dict.fromkeys(parameters))
         if not self.parameters:
             raise ValueError(f"{type(self).__name__}: no parameters to train")
         kinds = {(p.dtype.name, p.device) for p in self.parameters}
@@ -50,8 +50,8 @@ class Optimizer:
         self.state = {slot: xp.zeros_like(self.flat) for slot in self.slots}
         if self._half is not None:
             self.state["master"] = self.flat
-        self._gradients = self._views(self.gradient)
-        for p, view in zip(self.parameters, self._views(values), strict=True):
+        self._gradients, self._values = self._views(self.gradient), self._views(values)
+        for p, view in zip(self.parameters, self._values, strict=True):
             p.data = view
 
     def _views(self, flat):
@@ -64,8 +64,13 @@ class Optimizer:
             p.grad = None
 
     def step(self):
-        """Update the parameters from their gradients."""
-        for p, gradient in zip(self.parameters, self._gradients, strict=True):
+        """Update the parameters from their gradients. Raises RuntimeError if a parameter's array was replaced."""
+        for p, gradient, value in zip(self.parameters, self._gradients, self._values, strict=True):
+            if p.data is not value:
+                raise RuntimeError(
+                    f"{type(self).__name__}: a parameter got a new array after the optimiser was made; move a module"
+                    " to its device and dtype first, and load values in place"
+                )
             if p.grad is None:
                 gradient[...] = 0
             else:

@@ -67,6 +67,20 @@ def _reverse(operation):
     return lambda self, other: operation(other, self)
 
 
+def _key(key):
+    """An index with arrays where there were tensors."""
+    if isinstance(key, tuple):
+        return tuple(_key(k) for k in key)
+    return key.data if isinstance(key, Tensor) else key
+
+
+def _squeeze(self, axis):
+    """Without `axis`, which must have one element."""
+    if self.shape[axis] != 1:
+        raise ValueError(f"squeeze: {list(self.shape)}: axis {axis} has {self.shape[axis]} elements, must have 1")
+    return index(self, key=(slice(None),) * (axis % self.ndim) + (0,))
+
+
 def _dimensions(args):
     """`(2, 3)` of both x.reshape(2, 3) and x.reshape((2, 3))."""
     return tuple(args[0]) if len(args) == 1 and isinstance(args[0], tuple | list) else args
@@ -79,7 +93,9 @@ for _name, _operation in _OPERATORS.items():
     if _name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
         setattr(Tensor, f"__r{_name}__", _reverse(_operation))
 Tensor.__hash__ = object.__hash__
-Tensor.__getitem__ = lambda self, key: index(self, key=key)
+Tensor.__getitem__ = lambda self, key: index(self, key=_key(key))
 Tensor.reshape = lambda self, *shape: reshape(self, shape=_dimensions(shape))
 Tensor.transpose = lambda self, *axes: transpose(self, axes=_dimensions(axes) or None)
 Tensor.flatten = lambda self: reshape(self, shape=(len(self), -1))
+Tensor.squeeze = _squeeze
+Tensor.unsqueeze = lambda self, axis: index(self, key=(slice(None),) * (axis % (self.ndim + 1)) + (None,))

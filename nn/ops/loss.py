@@ -22,23 +22,27 @@ def _shares(weight, like, n):
 def cross_entropy(logits, target, legal=None, weight=None):
     """Cross-entropy of softmax(`logits [n, k]`) with `target`: probabilities `[n, k]` or class numbers int `[n]`.
 
-    Classes where `legal [n, k]` is 0 take no part: probability 0, gradient 0. The gradient in the logits is
-    (softmax - target) times the sample's share; it never passes through a logarithm.
+    Classes where `legal [n, k]` is 0 take no part: probability 0, gradient 0; a row of them has loss 0. The gradient in
+    the logits is (softmax - target) times the sample's share; it never passes through a logarithm.
     """
     xp = array_module(logits)
     n, k = logits.shape
     if target.ndim == 1:
         if target.dtype.kind not in "iu":
             raise TypeError(f"class numbers must be integers, not {target.dtype}")
+        if n and not (0 <= target.min() and target.max() < k):
+            raise ValueError(f"class numbers must be 0 to {k - 1}, found {int(target.min())} to {int(target.max())}")
         target = xp.eye(k, dtype=logits.dtype)[target]
     if target.shape != logits.shape:
         raise ValueError(f"target must have shape {[n, k]} or [{n}], not {list(target.shape)}")
     if legal is not None:
         logits = xp.where(legal, logits, logits.dtype.type(-xp.inf))
         target = xp.where(legal, target, logits.dtype.type(0))
-    shifted = logits - logits.max(1, keepdims=True)
+    peak = logits.max(1, keepdims=True)
+    shifted = logits - xp.where(xp.isfinite(peak), peak, peak.dtype.type(0))  # no legal class: all stay -inf
     p = xp.exp(shifted)
     total = p.sum(1, keepdims=True)
+    total = xp.where(total > 0, total, total.dtype.type(1))
     p /= total
     log_p = shifted - xp.log(total)
     if legal is not None:

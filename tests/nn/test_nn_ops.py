@@ -4,6 +4,9 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import mutually_broadcastable_shapes
 from nn_cases import CASES
 
 from nn import Tensor, no_grad, ops
@@ -141,6 +144,45 @@ def test_illegal_classes_get_exactly_no_gradient():
     assert np.isfinite(loss.item())
     assert (logits.grad[0, [0, 2]] == 0).all()
     assert logits.grad.sum() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_row_without_legal_classes_changes_nothing():
+    logits = Tensor(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), requires_grad=True)
+    target, legal = np.array([[0, 0], [1, 0]], np.float32), np.array([[0, 0], [1, 1]], np.uint8)
+    loss = ops.cross_entropy(logits, target, legal, np.array([0, 1], np.float32))
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(1 + np.e)) and (logits.grad[0] == 0).all()
+
+
+@pytest.mark.parametrize("label", [-1, 4])
+def test_class_numbers_out_of_range_are_refused(label):
+    with pytest.raises(ValueError, match="class numbers must be 0 to 3"):
+        ops.cross_entropy(Tensor(np.zeros((1, 4), np.float32)), np.array([label]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=3), st.integers(0, 2**32 - 1))
+def test_broadcasting_is_numpys_and_gradients_are_pytorchs(shapes, seed):
+    torch = pytest.importorskip("torch")
+    arrays = [np.random.default_rng(seed + i).uniform(0.5, 2, shape) for i, shape in enumerate(shapes.input_shapes)]
+    ours = [Tensor(a, requires_grad=True) for a in arrays]
+    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    a, b, c = ours
+    out = a * b - c / a + ops.maximum(b, c + 3)
+    out.sum().backward()
+    a, b, c = theirs
+    expected = a * b - c / a + torch.maximum(b, c + 3)
+    expected.sum().backward()
+    np.testing.assert_allclose(out.data, expected.detach().numpy(), rtol=1e-12)
+    for t, u in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(t.grad, u.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_indexing_with_tensors_and_unit_axes():
+    x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    assert x[Tensor([1, 1, 0]), Tensor([0, 2, 1])].tolist() == [3, 5, 1]
+    assert x.unsqueeze(1).shape == (2, 1, 3) and x.unsqueeze(-1).shape == (2, 3, 1)
+    assert x.unsqueeze(1).squeeze(1).tolist() == x.unsqueeze(-1).squeeze(-1).tolist() == x.tolist()
 
 
 def test_all_weights_zero_is_loss_zero():

@@ -219,6 +219,25 @@ def test_a_failed_save_leaves_the_old_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["net.safetensors"]
 
 
+def test_a_parameter_moved_from_under_its_optimizer_is_noticed():
+    net = Linear(2, 3, np.random.default_rng(0))
+    optimizer = SGD(net.parameters(), 0.1)
+    net.to(dtype=np.float64)
+    with pytest.raises(RuntimeError, match="new array after the optimiser was made"):
+        optimizer.step()
+
+
+def test_tied_weights_are_trained_once():
+    net = Sequential(Linear(2, 2, np.random.default_rng(0), bias=False), ReLU())
+    net.layers.append(net[0])
+    assert len(net.parameters()) == 1 and len(net.state_dict()) == 2
+    optimizer = SGD(net.parameters(), 0.5, momentum=0.0)
+    before = net[0].weight.data.copy()
+    net(Tensor(np.ones((1, 2), np.float32))).sum().backward()
+    optimizer.step()
+    np.testing.assert_allclose(net[2].weight.data, before - 0.5 * net[0].weight.grad, rtol=1e-6)
+
+
 def test_optimizer_refuses_foreign_state():
     optimizer = SGD([Parameter(np.zeros(3))], 0.1)
     with pytest.raises(ValueError, match="velocity has shape"):
