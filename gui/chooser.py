@@ -107,6 +107,10 @@ class Chooser:
         title = rects.top(rect, px(48), px(12))
         for name, click in (("settings", self.app.show_settings), ("open", self._open)):
             ui.button(name, rects.right(title, px(110), px(8)).inflate(0, -px(12)), t(f"do.{name}"), click)
+        if self.runs:
+            newest = max(self.runs, key=lambda run: run.changed)
+            ui.button("watch", rects.right(title, px(160), px(8)).inflate(0, -px(12)), t("do.watch"),
+                      lambda: self.app.show_training(newest.path), tip=str(newest.path))
         ui.label(title, t("choose.title"), "huge", bold=True)
         self._game_list(ui, rects.left(rect, px(190), px(24)))
         form = rects.left(rect, min(px(470), rect.w), px(24))

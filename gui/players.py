@@ -17,6 +17,7 @@ class Run:
     game: str
     checkpoints: tuple[int, ...] = ()
     elo: dict[int, tuple[float, float]] = field(default_factory=dict)
+    changed: float = 0.0  # when it last measured something (Unix time)
 
     @property
     def name(self) -> str:
@@ -36,7 +37,9 @@ def find_run(path: Path) -> Run | None:
     game = game.get("name") if isinstance(game, dict) else game
     if not isinstance(game, str):
         return None
-    return Run(path, game, checkpoint_steps(path), ratings(path))
+    metrics = path / "metrics.jsonl"
+    changed = metrics.stat().st_mtime if metrics.exists() else 0.0
+    return Run(path, game, checkpoint_steps(path), ratings(path), changed)
 
 
 def find_runs(folder: Path = RUNS) -> list[Run]:

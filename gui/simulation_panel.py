@@ -129,8 +129,10 @@ class SimulationPanel:
                 ink = theme.accent if on else theme.border
                 pygame.draw.aaline(ui.surface, ink, above, cell.midtop, px(3) if on else 1)
                 ui.box(cell, theme.raised if child.visits else theme.panel, 5, ink)
-                ui.label(Rect(cell.x, cell.y + px(1), cell.w, px(17)), child.move, "small", bold=on, align="centre")
-                ui.label(Rect(cell.x, cell.y + px(17), cell.w, px(17)), _numbers(child), 10, theme.faint, align="centre")
+                upper = Rect(cell.x, cell.y + px(1), cell.w, px(17))
+                lower = upper.move(0, px(16))
+                ui.label(upper, child.move, "small", bold=on, align="centre")
+                ui.label(lower, _numbers(child), 10, theme.faint, align="centre")
                 below = cell.midbottom if on else below
             if chosen is None:
                 break

@@ -185,6 +185,9 @@ STRINGS: dict[str, tuple[str, str]] = {
     "train.elo": ("Elo", "等级分"),
     "train.speed": ("Positions per second", "每秒局面数"),
     "train.games": ("Latest self-play games", "最新自我对弈"),
+    "train.length": ("Length of the games (plies)", "对局长度（手）"),
+    "train.summary": ("iteration {iteration}, {games} games, {minutes:.0f} min",
+                      "第 {iteration} 轮，{games} 局，{minutes:.0f} 分钟"),
     "train.nothing": ("Nothing measured yet", "尚无数据"),
     "train.back": ("Back", "返回"),
     # key sheet
