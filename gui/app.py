@@ -26,7 +26,7 @@ FRAME = 1 / 60
 LONGEST_SLEEP = 5.0
 WAKE = pygame.event.custom_type()
 SHOWN_SETTINGS = ("theme", "scale", "language")
-LEAST_SIZE = (640, 480)
+LEAST_SIZE = (800, 560)
 
 
 class App:

@@ -12,6 +12,7 @@ WOOD, WOOD_DARK, LINE = (222, 178, 108), (188, 138, 72), (58, 40, 22)
 FELT, FELT_LINE = (34, 108, 70), (16, 62, 40)
 PLASTIC, HOLE = (36, 84, 178), (20, 34, 66)
 LIGHT_SQUARE, DARK_SQUARE = (232, 212, 176), (168, 122, 84)
+TONES = 20  # shades of the wood: fewer make the pictures small, more cannot be told apart
 OVERSAMPLE = 3
 MARGINS = {"points": 0.75, "cells": 0.5, "hex": 0.75, "drop": 0.5}
 
@@ -132,7 +133,7 @@ class _Painter:
         border = self._rect(0.42).clip(self.surface.get_rect())
         pygame.draw.rect(self.surface, (44, 34, 28), border, border_radius=max(3, round(self.unit * 0.14)))
         rect = self._rect(0)
-        self.surface.blit(_texture(rect.size, FELT, 5, 1), rect)
+        self.surface.blit(felt_texture(rect.size), rect)
         self._grid(rect, FELT_LINE, max(1, round(self.unit / 40)))
         for r in (2, self.rows - 2):
             for c in (2, self.cols - 2):
@@ -238,7 +239,7 @@ def wood_texture(size: tuple[int, int]) -> pygame.Surface:
     x = np.arange(w)[:, None] + bend[None, :]
     rings = np.interp((x * 0.9) % 720, np.arange(720), _smooth(rng.standard_normal(120), 720))
     fine = np.interp((x * 2.3) % 720, np.arange(720), _smooth(rng.standard_normal(360), 720))
-    tone = np.clip(0.22 + 0.10 * rings + 0.06 * fine, 0, 1)[..., None]
+    tone = np.round(np.clip(0.22 + 0.10 * rings + 0.06 * fine, 0, 1) * TONES)[..., None] / TONES
     rgb = np.array(WOOD) * (1 - tone) + np.array(WOOD_DARK) * tone
     surface = pygame.Surface(size)
     pygame.surfarray.blit_array(surface, np.round(rgb).astype(np.uint8))
@@ -254,10 +255,11 @@ def _smooth(knots: np.ndarray, length: int) -> np.ndarray:
     return knots[low] * (1 - t) + knots[low + 1] * t
 
 
-def _texture(size: tuple[int, int], colour, strength: float, seed: int) -> pygame.Surface:
-    noise = np.random.default_rng(seed).standard_normal(size)[..., None] * strength
+def felt_texture(size: tuple[int, int]) -> pygame.Surface:
+    """A faint weave of darker threads."""
+    dark = np.random.default_rng(1).random(size) < 0.12
     surface = pygame.Surface(size)
-    pygame.surfarray.blit_array(surface, np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8))
+    pygame.surfarray.blit_array(surface, np.where(dark[..., None], mix(FELT, FELT_LINE, 0.16), FELT).astype(np.uint8))
     return surface
 
 

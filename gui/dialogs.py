@@ -47,11 +47,12 @@ class Dialog:
 class KeySheet(Dialog):
     def draw(self, ui: Ui) -> None:
         keys = [key for key in STRINGS if key.startswith("keys.") and key != "keys.title"]
-        px = ui.style.px
-        rect = sheet(ui, 560, 130 + 26 * len(keys), ui.t("keys.title"))
+        px, half = ui.style.px, (len(keys) + 1) // 2
+        rect = sheet(ui, 880, 140 + 28 * half, ui.t("keys.title"))
         ui.button("close", rects.bottom(rect, px(34), px(8)), ui.t("do.close"), self.close, primary=True)
-        for key in keys:
-            ui.label(rects.top(rect, px(26)), ui.t(key))
+        for column, cell in enumerate(rects.columns(rect, 2, px(20))):
+            for key in keys[column * half:(column + 1) * half]:
+                ui.label(rects.top(cell, px(28)), ui.t(key))
 
 
 class Confirm(Dialog):

@@ -15,6 +15,7 @@ REVIEW_SIMS = 200
 SEE_KEYS = {pygame.K_F2: "candidates", pygame.K_F3: "policy", pygame.K_F4: "ownership", pygame.K_F5: "graph",
             pygame.K_F6: "numbers", pygame.K_F7: "mistakes", pygame.K_F8: "simulation", pygame.K_F9: "time"}
 SEE = tuple(SEE_KEYS.values())
+CHIP = 88  # design pixels that the name of a way of seeing needs
 
 
 class GameScreen:
@@ -197,8 +198,8 @@ class GameScreen:
         panel = rects.right(rect, min(px(372), rect.w // 2))
         pygame.draw.rect(ui.surface, theme.panel, panel)
         pygame.draw.line(ui.surface, theme.border, panel.topleft, panel.bottomleft)
-        chips = rects.bottom(rect, px(44))
-        self._chips(ui, chips.inflate(-px(16), -px(12)))
+        rows = 1 if rect.w >= px(CHIP) * len(SEE) else 2
+        self._chips(ui, rects.bottom(rect, px(38) * rows + px(6)).inflate(-px(16), -px(12)), rows)
         self.area.draw(ui, rect.inflate(-px(16), -px(8)), self.app.settings.coordinates)
         self._panel(ui, panel.inflate(-px(28), -px(24)))
 
@@ -214,10 +215,14 @@ class GameScreen:
             text = ui.t(f"banner.{engine.state}", player=player, problem=engine.problem)
             ui.label(inner, text, colour=theme.on_accent, bold=True)
 
-    def _chips(self, ui: Ui, rect: Rect) -> None:
-        for number, (what, cell) in enumerate(zip(SEE, rects.columns(rect, len(SEE), ui.style.px(6)), strict=True)):
-            ui.button(f"see.{what}", cell, ui.t(f"see.{what}"), lambda what=what: self.toggle(what),
-                      on=self.is_seen(what), size="small", tip=f"F{number + 2}")
+    def _chips(self, ui: Ui, rect: Rect, rows: int) -> None:
+        """What can be seen: a switch each, its key in the tip."""
+        px, per_row = ui.style.px, len(SEE) // rows
+        for row in range(rows):
+            line = rects.top(rect, px(32), px(6))
+            for i, cell in enumerate(rects.columns(line, per_row, px(6)), row * per_row):
+                ui.button(f"see.{SEE[i]}", cell, ui.t(f"see.{SEE[i]}"), lambda what=SEE[i]: self.toggle(what),
+                          on=self.is_seen(SEE[i]), size="small", tip=f"F{i + 2}")
 
     def _panel(self, ui: Ui, rect: Rect) -> None:
         px, t, session = ui.style.px, ui.t, self.session
@@ -230,7 +235,8 @@ class GameScreen:
         plies = [m.node.ply for m in review.mistakes(self.match.node.main_line())]
         if session.seeing.graph:
             line = self.match.node.main_line()
-            win_rate_graph(ui, rects.top(rect, px(118), px(8)), review.curve(line), line.index(self.match.node),
+            height = px(118) if rect.h > px(330) else px(72)
+            win_rate_graph(ui, rects.top(rect, height, px(8)), review.curve(line), line.index(self.match.node),
                            lambda ply: self.match.go(line[ply]), plies,
                            t("panel.win_rate", side=panels.side_name(t, self.match, 0)))
         names = [(name, t(f"tab.{name}")) for name in ("moves", "candidates", "mistakes", "notes")]

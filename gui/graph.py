@@ -71,7 +71,7 @@ def chart(ui: Ui, rect: Rect, title: str, series: Sequence[tuple[str, Points]], 
         value = y0 + (y1 - y0) * share
         y = spot(x0, value)[1]
         pygame.draw.line(surface, theme.border, (inner.x, y), (inner.right, y))
-        ui.label(Rect(rect.x + px(4), round(y) - px(7), px(44), px(14)), f"{value:.3g}", 10, theme.faint, align="right")
+        ui.label(Rect(rect.x + px(4), round(y) - px(7), px(44), px(14)), _tick(value), 10, theme.faint, align="right")
     for x, share in ((x0, "left"), (x1, "right")):
         ui.label(Rect(inner.x, inner.bottom + px(4), inner.w, px(14)), f"{x:g}", 10, theme.faint, align=share)
     colours = (theme.accent, theme.warn, theme.good)
@@ -87,6 +87,10 @@ def chart(ui: Ui, rect: Rect, title: str, series: Sequence[tuple[str, Points]], 
             image = ui.style.text(f"{name} {ps[-1][1]:.3g}" if ps else name, "small", colour)
             legend -= image.get_width() + px(12)
             surface.blit(image, (legend + px(12), rect.y + px(8)))
+
+
+def _tick(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _polyline(surface, colour, points, width: int) -> None:

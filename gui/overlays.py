@@ -130,7 +130,7 @@ def candidates(surface, style: Style, view: BoardView, match: Match, analysis: A
         if unit >= 44 * style.scale:
             put_text(surface, style, f"{100 * move.prior:.0f}%", (x, y + unit * 0.33), unit * 0.15, white)
         if rank < 3:
-            put_text(surface, style, str(rank + 1), (x - unit * 0.34, y - unit * 0.3), unit * 0.2, white, True)
+            put_text(surface, style, str(rank + 1), (x - unit * 0.29, y - unit * 0.2), unit * 0.16, white, True)
 
 
 def short(n: int) -> str:

@@ -115,6 +115,11 @@ def candidates(ui: Ui, rect: Rect, session: Session, hover: Callable[[str | None
     side = side_name(ui.t, session.match, session.match.state.to_move)
     visits = ui.t("panel.visits", visits=short(analysis.visits))
     ui.label(head, f"{ui.t('panel.win_rate', side=side)} {value:.0f}% · {visits}", "small", ui.style.theme.faint)
+    if rect.h > ui.style.px(80):
+        cells = rects.columns(rects.top(rect, ui.style.px(20)), 4, 0)
+        for i, (name, cell) in enumerate(zip(("move", "win", "visits", "prior"), cells, strict=True)):
+            ui.label(cell.inflate(-ui.style.px(12), 0), ui.t(f"table.{name}"), "small", ui.style.theme.faint,
+                     align="right" if i else "left")
     rows = [(m.move, f"{100 * win_rate(m.value):.1f}%", short(m.visits), f"{100 * m.prior:.1f}%")
             for m in analysis.moves]
     ui.rows("candidates", rect, rows, lambda i: session.play_text(analysis.moves[i].move),

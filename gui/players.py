@@ -87,14 +87,13 @@ def read_metrics(path: Path, offset: int = 0) -> tuple[list[dict], int]:
 
 
 def options(game: str, runs: list[Run], t) -> list[tuple[str, str]]:
-    """(player line, text) for a drop-down list, people first."""
-    found = [("human", t("human"))]
+    """(player line, text) for a drop-down list: people, the newest networks, players without one, checkpoints."""
+    runs = [run for run in runs if run.game == game]
+    found = [("human", t("human"))] + [(run.player(), t("choose.latest", name=run.name)) for run in runs]
+    found += [("mcts:1000", t("choose.rollouts")), ("random", t("choose.random"))]
     for run in runs:
-        if run.game == game:
-            found.append((run.player(), t("choose.latest", name=run.name)))
-            for step in reversed(run.checkpoints):
-                name = f"{run.name}@{step}"
-                rating = run.elo.get(step)
-                text = t("choose.elo", name=name, elo=rating[0], error=rating[1]) if rating else name
-                found.append((run.player(step), text))
-    return found + [("mcts:1000", t("choose.rollouts")), ("random", t("choose.random"))]
+        for step in reversed(run.checkpoints):
+            name, rating = f"{run.name}@{step}", run.elo.get(step)
+            text = t("choose.elo", name=name, elo=rating[0], error=rating[1]) if rating else name
+            found.append((run.player(step), text))
+    return found

@@ -122,7 +122,7 @@ class Session:
     def resign(self) -> None:
         if not self.match.over:
             self.match.resign()
-            self._say_result()
+            self.say_result()
 
     def analysis_player(self) -> str:
         """Whose thoughts are shown: the opponent's, or the one chosen for analysis."""
@@ -285,12 +285,12 @@ class Session:
     def _played(self, node: Node) -> None:
         self.say("status.played", side=node.parent.state.to_move, move=node.text)
         if self.match.over:
-            self._say_result()
+            self.say_result()
 
     def say(self, key: str, **args) -> None:
         self.status = Status(key, args)
 
-    def _say_result(self) -> None:
+    def say_result(self) -> None:
         winner = self.match.winner()
         if winner is None:
             self.say("status.draw")
@@ -305,4 +305,4 @@ class Session:
         self.clock.run(match.state.to_move if running else None, now)
         if self.clock.flag(now) is not None:
             match.resign("time")
-            self._say_result()
+            self.say_result()

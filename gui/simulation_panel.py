@@ -82,13 +82,12 @@ class SimulationPanel:
 
     def draw(self, ui: Ui, rect: Rect) -> None:
         px, t, theme, simulation = ui.style.px, ui.t, ui.style.theme, self.simulation
-        ui.label(rects.top(rect, px(24), px(4)), t("sim.title"), bold=True)
         phase = simulation.step.phase if simulation.step else ""
-        for number, (name, line) in enumerate(zip(PHASES, self._phase_lines(rect, px), strict=True), 1):
+        cells = [cell for _ in range(2) for cell in rects.columns(rects.top(rect, px(28), px(4)), 2, px(6))]
+        for number, (name, cell) in enumerate(zip(PHASES, cells, strict=True), 1):
             on = name == phase
-            if on:
-                ui.box(line, theme.raised, 4, theme.accent)
-            ui.label(line.inflate(-px(12), 0), f"{number}. {t('sim.' + name)}", bold=on,
+            ui.box(cell, theme.raised if on else theme.panel, 5, theme.accent if on else theme.border)
+            ui.label(cell.inflate(-px(14), 0), f"{number}. {t(f'sim.{name}')}", bold=on,
                      colour=theme.text if on else theme.faint)
         buttons = rects.bottom(rect, px(34), px(8))
         left, right = rects.columns(buttons, 2, px(8))
@@ -97,12 +96,9 @@ class SimulationPanel:
         text = self.problem or (t("sim.waiting") if simulation.waiting else "")
         if not text and simulation.step:
             text = t(simulation.step.key, **simulation.step.args)
-        panels.wrapped(ui, rects.top(rect, px(44), px(4)), text, theme.text)
-        ui.label(rects.top(rect, px(20), px(4)), t("sim.count", n=simulation.count), "small", theme.faint)
+        ui.label(rects.top(rect, px(20)), t("sim.count", n=simulation.count), "small", theme.faint)
+        panels.wrapped(ui, rects.top(rect, px(42), px(4)), text, theme.text)
         self._tree(ui, rect)
-
-    def _phase_lines(self, rect: Rect, px) -> list[Rect]:
-        return [rects.top(rect, px(26), px(2)) for _ in PHASES]
 
     def _toggle(self) -> None:
         self.running = not self.running
@@ -113,7 +109,9 @@ class SimulationPanel:
         px, theme, step = ui.style.px, ui.style.theme, self.simulation.step
         path = [] if step is None else _line(step.node)
         height = px(54)
-        levels = max(1, min(len(path) + 1, rect.h // height))
+        levels = min(len(path) + 1, (rect.h - px(10)) // height)
+        if levels < 1:
+            return
         above = (rect.centerx, rect.y + px(8))
         pygame.draw.aacircle(ui.surface, theme.accent, above, px(7))
         node = self.simulation.root

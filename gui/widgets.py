@@ -333,6 +333,15 @@ class Ui:
                 self.box(item, theme.hover if self.is_hot(item_name) else theme.raised)
             self.label(item.inflate(-px(20), 0), text, bold=top + line == index)
             self.add(Region(item_name, item, click=pick, focusable=False))
+        self._scroll_bar(area, top, visible, len(options))
+
+    def _scroll_bar(self, area: Rect, top: int, visible: int, total: int) -> None:
+        """Where the visible rows lie among all, if not all are visible."""
+        px = self.style.px
+        if total > visible:
+            height = max(px(16), area.h * visible // total)
+            y = area.y + (area.h - height) * top // (total - visible)
+            self.box(Rect(area.right - px(4), y, px(4), height), self.style.theme.faint, 2)
 
     def text_field(self, name: str, rect: Rect, text: str, change: Callable[[str], None], *, hint: str = "",
                    submit: Callable[[], None] | None = None) -> None:
@@ -387,10 +396,7 @@ class Ui:
             self._ring(item_name, item)
             over = (lambda pos, index=index: hover(index if pos else None)) if hover else None
             self.add(Region(item_name, item, click=lambda index=index: pick(index), hover=over))
-        if most:
-            height = max(px(16), rect.h * visible // len(texts))
-            y = rect.y + (rect.h - height) * top // most
-            self.box(Rect(rect.right - px(3), y, px(3), height), theme.border, 2)
+        self._scroll_bar(rect, top, visible, len(texts))
 
 
 def _edit(state: TextState, event, change, submit) -> bool:

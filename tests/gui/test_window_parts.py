@@ -1,0 +1,244 @@
+"""Small parts: geometry, action maps, files, strings, fonts, contrast, runs, the training view."""
+
+import itertools
+import re
+
+import pytest
+from conftest import pygame
+
+from gui import players, record
+from gui.geometry import action_map, fit, labels
+from gui.looks import LOOKS, OTHER, family
+from gui.model import Match, Setup
+from gui.record import load, nodes, save
+from gui.strings import LANGUAGES, STRINGS
+from gui.theme import ASSETS, THEMES, Style, contrast
+from mcts_ext.games import make, names
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_square_is_found_where_it_is_drawn(name):
+    game = make(name)
+    layout = fit(game.geometry, game.rows, game.cols, (13, 7, 611, 480), 0.7)
+    for square in itertools.product(range(game.rows), range(game.cols)):
+        x, y = layout.centre(square)
+        assert 13 <= x <= 624 and 7 <= y <= 487
+        for dx, dy in ((0, 0), (0.4, 0), (0, -0.4), (-0.3, 0.25)):
+            assert layout.at((round(x + dx * layout.unit), round(y + dy * layout.unit))) == square
+    assert layout.at((12, 6)) is None or game.geometry == "drop"
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_action_has_a_place_or_a_name(name):
+    game = make(name)
+    actions = action_map(game)
+    found = set(actions.place.values()) | set(actions.steps.values()) | set(actions.named.values())
+    assert found == set(range(game.num_actions))
+    state = game.new_state()
+    for action in state.legal_actions():
+        squares = actions.squares(action)
+        if len(squares) == 2:
+            after = state.copy()
+            after.play(action)
+            assert state.stones()[squares[0]] == 1 and after.stones()[squares[1]] == 1
+        elif squares and game.geometry != "drop":
+            after = state.copy()
+            after.play(action)
+            assert after.stones()[squares[0]] == 1
+
+
+def test_labels_are_in_the_game_s_own_notation():
+    go = make("go19")
+    found = labels(go, action_map(go))
+    assert "".join(found.cols) == "ABCDEFGHJKLMNOPQRST" and found.rows[0] == "19"
+    othello = make("othello8")
+    assert labels(othello, action_map(othello)).rows[0] == "1"
+    breakthrough = make("breakthrough8")
+    assert labels(breakthrough, action_map(breakthrough)).rows[0] == "8"
+
+
+def test_families():
+    assert [family(n) for n in ("go9", "gomoku15", "hex7", "connect4", "chomp")] == [
+        "go", "gomoku", "hex", "connect4", "chomp"]
+
+
+def branched(game: str, first: str, second: str) -> Match:
+    match = Match(Setup(game))
+    for move in first.split():
+        match.play_text(move)
+    match.node.comment = "it [is] good \\ 好"
+    match.step(-2)
+    for move in second.split():
+        match.play_text(move)
+    return match
+
+
+@pytest.mark.parametrize("game, first, second", [
+    ("connect4", "4 4 3", "5 5"), ("tictactoe", "b2 a1 c3", "a2"), ("breakthrough6", "a2a3 f5f4 b2b3", "e5e4"),
+    ("go9", "E5 C3 pass", "pass"), ("othello8", "d3 c5 e6", "c3"), ("gomoku9", "E5 E6 D5", "A1"),
+    ("hex7", "d4 c5 e3", "a1")])
+def test_files_keep_moves_variations_and_comments(tmp_path, game, first, second):
+    match = branched(game, first, second)
+    for name in {f"a{record.suffix(game)}", "a.jsonl"}:
+        assert save(match, tmp_path / name)
+        again = load(tmp_path / name)
+        assert again.setup.game == game
+        then, now = ([(n.moves(), n.comment) for n in nodes(m.root)] for m in (match, again))
+        assert now == then
+
+
+def test_sgf_of_go_is_what_sgfmill_reads(tmp_path):
+    sgf = pytest.importorskip("sgfmill.sgf")
+    match = branched("go9", "E5 C3 G7", "pass")
+    save(match, tmp_path / "a.sgf")
+    game = sgf.Sgf_game.from_bytes((tmp_path / "a.sgf").read_bytes())
+    assert [node.get_move() for node in game.get_main_sequence()[1:]] == [("b", (4, 4)), ("w", (2, 2)), ("b", (6, 6))]
+    assert game.get_komi() == 7.5 and len(game.get_root()[0]) == 2
+
+
+def test_handicap_and_left_out_passes_of_other_programs(tmp_path):
+    file = tmp_path / "h.sgf"
+    file.write_text("(;GM[1]SZ[9]KM[0.5]HA[2]AB[gc][cg];W[ee];B[cc];B[gg])")
+    match = load(file)
+    assert (match.state.stones() == 1).sum() == 4 and (match.state.stones() == 2).sum() == 1
+    assert match.komi() == 0.5
+
+
+@pytest.mark.parametrize("text", ["", "hello", "(;GM[1]SZ[9];B[zz])", "(;GM[1]SZ[9];B[ee];W[ee])", "(;GM[6])",
+                                  '{"game": "nonsense", "moves": []}', '{"game": "connect4", "moves": ["9"]}', "[1]",
+                                  '{"game": "connect4", "tree": [[5, "4", ""]], "moves": []}', "(;GM[1]SZ[9];AW[ee])"])
+def test_broken_files_raise_one_kind_of_error(tmp_path, text):
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(record.Unreadable):
+        load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("key", STRINGS)
+def test_strings_have_all_languages_and_the_same_values_in_them(key):
+    texts = STRINGS[key]
+    assert len(texts) == len(LANGUAGES)
+    assert set(re.findall(r"\{(\w+)", texts[0])) == set(re.findall(r"\{(\w+)", texts[1]))
+    for text in texts:
+        assert bool(text) or key == "rules.other"
+
+
+def test_no_string_is_unused():
+    from pathlib import Path
+
+    source = "".join(p.read_text() for p in Path(record.__file__).parent.glob("*.py") if p.name != "strings.py")
+    composed = tuple(re.findall(r"""f["'](\w+\.)\{""", source)) + ("keys.",)
+    colours = {side for look in [*LOOKS.values(), OTHER] for side in look.sides}
+    loose = [key for key in STRINGS if not re.search(f"""["']{re.escape(key)}["']""", source)
+             and not key.startswith(composed) and key not in colours]
+    assert not loose
+
+
+def test_fonts_have_every_character_of_the_strings():
+    ttfont = pytest.importorskip("fontTools.ttLib").TTFont
+    needed = {ord(char) for texts in STRINGS.values() for text in texts for char in text} - {10}
+    for name in ("sans.otf", "sans-bold.otf"):
+        missing = needed - set(ttfont(ASSETS / name).getBestCmap())
+        assert not missing, f"{name} lacks {''.join(map(chr, missing))}: run gui/assets/make_fonts.py"
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_texts_stand_out(theme):
+    for ground in (theme.window, theme.panel, theme.raised, theme.hover):
+        assert contrast(theme.text, ground) >= 4.5
+    for ink in (theme.faint, theme.good, theme.warn, theme.bad, theme.accent):
+        assert contrast(ink, theme.panel) >= 4.5
+    assert contrast(theme.faint, theme.window) >= 4.5 and contrast(theme.on_accent, theme.accent) >= 4.5
+    assert contrast(theme.on_accent, theme.bad) >= 4.5
+    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
+
+
+def test_texts_are_shortened_and_wrapped_to_their_width():
+    pygame.font.init()
+    style = Style()
+    short = style.fit("a rather long sentence", 80)
+    assert short.endswith("...") and style.font().size(short)[0] <= 80
+    lines = style.wrap("one two three four five 一二三四五六七八九十", 70)
+    assert all(style.font().size(line)[0] <= 70 for line in lines)
+    assert "".join(lines).replace(" ", "") == "onetwothreefourfive一二三四五六七八九十"
+
+
+def a_run(folder, games: int = 8):
+    """A run directory as training leaves it."""
+    import numpy as np
+
+    from zero.record import GameLog, GameRecord
+
+    (folder / "weights").mkdir(parents=True)
+    (folder / "config.toml").write_text('game = "connect4"\n')
+    for step in (0, 1, 12):
+        (folder / "weights" / f"{step:06d}.safetensors").touch()
+    (folder / "weights" / "index.jsonl").touch()
+    lines = [f'{{"iteration": {i}, "games": {9 * i}, "seconds": {60 * i}, "policy_loss": {2 / i}, "value_loss": 0.5}}'
+             for i in (1, 2, 3)]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + '\n{"iteration": 4, "torn')
+    log, none = GameLog(folder / "games"), np.zeros(0, np.uint16)
+    for index in range(games):
+        moves = np.array([0, 1, 0, 1, 0, 1, 0], np.uint16)
+        values, counts = np.zeros(7, np.float16), np.zeros(7, np.uint16)
+        log.append(GameRecord(index, 0, 1, 1, moves, values, counts, none, np.zeros(0, np.float16)))
+    log.close()
+    return folder
+
+
+def test_runs_are_found_with_their_checkpoints(tmp_path):
+    a_run(tmp_path / "runs" / "c4")
+    (tmp_path / "runs" / "other").mkdir()
+    runs = players.find_runs(tmp_path / "runs")
+    assert [(run.name, run.game, run.checkpoints) for run in runs] == [("c4", "connect4", (0, 1, 12))]
+    found = players.options("connect4", runs, lambda key, **values: str(values or key))
+    assert runs[0].player(12) in [player for player, _ in found]
+
+
+def test_metrics_are_read_as_they_grow(tmp_path):
+    path = a_run(tmp_path / "c4") / "metrics.jsonl"
+    records, offset = players.read_metrics(path)
+    assert [r["iteration"] for r in records] == [1, 2, 3]
+    with open(path, "a") as file:
+        file.write('": 1}\n')
+    assert players.read_metrics(path, offset)[0] == [{"iteration": 4, "torn": 1}]
+
+
+def test_latest_games_pass_over_damage(tmp_path):
+    from gui.training import latest_games
+
+    folder = a_run(tmp_path / "c4") / "games"
+    assert [game.index for game in latest_games(folder, 3)] == [5, 6, 7]
+    segment = next(folder.glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    frame = len(data) // 8
+    data[6 * frame + 20] ^= 255
+    segment.write_bytes(data[:-5])
+    assert [game.index for game in latest_games(folder, 3)] == [3, 4, 5]
+
+
+def test_training_is_watched(window, home):
+    a_run(home / "runs" / "c4")
+    driver = window(None)
+    driver.app.show_chooser()
+    driver.step()
+    driver.press("watch")
+    screen = driver.app.screen
+    driver.wait(lambda: screen.shown[0] and screen.shown[0].ply >= 1)
+    assert len(screen.metrics) == 3 and all(screen.shown)
+    driver.press("back")
+    assert type(driver.app.screen).__name__ == "Chooser"
+
+
+def test_time_machine_asks_every_checkpoint_and_plays_one(window, home):
+    a_run(home / "runs" / "c4")
+    driver = window("runs/c4")
+    driver.key(pygame.K_F9)
+    machine = driver.app.screen.time_machine
+    driver.wait(lambda: len(machine.answers) == 3)
+    assert driver.app.screen.area.policy or driver.step() or driver.app.screen.area.policy
+    slider = driver.app.ui.regions["time.slider"].rect
+    driver.click((slider.x + 2, slider.centery))
+    assert machine.index == 0
+    driver.press("time.play")
+    assert driver.match.setup.sides[1].player.endswith("c4@0")
+    assert len(machine.engines.running) <= 2
