@@ -6,6 +6,7 @@ a selection reads `num_visited` edges and one more, however many legal moves the
 All values of a node are seen by its player to move; an edge's `q` by the player who chooses it.
 """
 from libc.stdint cimport int8_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 
 cdef enum:
@@ -61,13 +62,17 @@ cdef struct Tree:
 
 cdef inline uint16_t pack_prior(float prior) noexcept nogil:
     """A probability in 16 bits: 5 of exponent (2^-31 .. 1) and 11 of mantissa, relative error 2^-12."""
-    cdef uint32_t bits = (<uint32_t*>&prior)[0] + 0x800
+    cdef uint32_t bits
+    memcpy(&bits, &prior, sizeof(float))       # reading a float through an int pointer is undefined in C
+    bits += 0x800
     return 0 if bits < (<uint32_t>96 << 23) else <uint16_t>((bits >> 12) - (96 << 11))
 
 
 cdef inline float unpack_prior(uint16_t packed) noexcept nogil:
     cdef uint32_t bits = (<uint32_t>packed + (96 << 11)) << 12
-    return (<float*>&bits)[0]
+    cdef float prior
+    memcpy(&prior, &bits, sizeof(float))
+    return prior
 
 
 cdef inline int edge_action(const Edge* edge) noexcept nogil:
