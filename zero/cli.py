@@ -8,6 +8,8 @@ COMMANDS = {
     "train": ("zero.commands.train", "learn a game from its rules by self-play"),
     "play": ("zero.commands.play", "play against it in a window and see what it thinks"),
     "bench": ("zero.commands.bench", "measure rules, search, network or self-play on this machine"),
+    "match": ("zero.commands.match", "which of two players is stronger, and how sure is that"),
+    "analysis": ("zero.commands.analysis", "answer questions about positions: JSON lines, many at once"),
     "doctor": ("zero.commands.doctor", "check games, networks and the installation on this machine"),
 }
 INTERRUPTED = 130

@@ -1,0 +1,53 @@
+"""Lines of text that name players."""
+
+import pytest
+
+from zero.arena.players import parse_player
+from zero.errors import UserError
+
+
+def test_kinds():
+    assert parse_player("random").kind == "random"
+    assert parse_player("mcts:1000").settings.sims == 1000
+    assert parse_player("uniform:64?temperature=0.5").settings.temperature == 0.5
+    engine = parse_player("gtp:gnugo --mode gtp --level 1")
+    assert (engine.kind, engine.target, engine.external) == ("gtp", "gnugo --mode gtp --level 1", True)
+    assert parse_player("gtp:./what?ever").target == "./what?ever"
+    assert parse_player("gtp:x?game=go9").settings.game == "go9"
+
+
+def test_networks(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    (tmp_path / "a.safetensors").write_bytes(b"")
+    for target in ("run", "run@120", "a.safetensors"):
+        player = parse_player(f"{tmp_path}/{target}?sims=0")
+        assert (player.kind, player.target, player.settings.sims) == ("network", f"{tmp_path}/{target}", 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", "a player is missing"),
+        ("randm", "did you mean 'random'"),
+        ("mcst:100", "did you mean 'mcts:'"),
+        ("mcts", "as in 'mcts:1000'"),
+        ("mcts:-3", "as in 'mcts:1000'"),
+        ("gtp:", "command behind 'gtp:'"),
+        ("runs/nothing-there", "no run or weights file"),
+        ("net.safetensors", "no such weights file"),
+        ("random?sim=3", "did you mean 'sims'"),
+        ("random?sims=x", "sims = x: must be a whole number"),
+        ("random?temperature=-1", "temperature = -1: must be a number"),
+        ("random?temperature=nan", "temperature = nan"),
+    ],
+)
+def test_errors_say_what_to_do(line, words):
+    with pytest.raises(UserError) as error:
+        parse_player(line)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_directory_without_a_run(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        parse_player(str(tmp_path))

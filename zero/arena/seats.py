@@ -1,0 +1,179 @@
+"""A seat: one player at many boards at once, so that its searches share batches."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from mcts_ext.options import SearchOptions
+from mcts_ext.search import Search
+from mcts_ext.state import Game
+from zero.arena.clock import Clock, TimeControl
+from zero.arena.players import PlayerSpec
+from zero.errors import UserError
+
+DEFAULT_SIMS = 100
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A move: `action`, None to resign; the mover's `value` in [-1, 1] and `visits` where the player has them."""
+
+    action: int | None
+    value: float | None = None
+    visits: int = 0
+
+
+class PlayerFailure(Exception):
+    """A player broke down; `kind` is "stall", "crash", "timeout", "illegal move" or "protocol error"."""
+
+    def __init__(self, kind: str, detail: str):
+        super().__init__(f"{kind}: {detail}")
+        self.kind, self.detail = kind, detail
+
+
+class Seat(Protocol):
+    """Boards are numbered slots. A failure of one board is returned by `choose`, or raised by the other verbs.
+
+    `choose` gets the player's clock if the match has clocks; then there is only one board.
+    """
+
+    def reset(self, slot: int, seed: int) -> None: ...
+    def play(self, slot: int, action: int) -> None: ...
+    def choose(self, slots: list[int], clock: Clock | None = None) -> dict[int, Choice | PlayerFailure]: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a move may cost: `sims` simulations where the player names none, or a clock."""
+
+    sims: int = DEFAULT_SIMS
+    time: TimeControl | None = None
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class RandomSeat:
+    """Uniformly random legal moves."""
+
+    def __init__(self, game: Game, slots: int):
+        self.game = game
+        self.states = [game.new_state() for _ in range(slots)]
+        self.rngs = [np.random.default_rng(0)] * slots
+
+    def reset(self, slot: int, seed: int) -> None:
+        self.states[slot] = self.game.new_state()
+        self.rngs[slot] = np.random.default_rng(seed)
+
+    def play(self, slot: int, action: int) -> None:
+        self.states[slot].play(action)
+
+    def choose(self, slots: list[int], clock: Clock | None = None) -> dict[int, Choice]:
+        return {slot: Choice(int(self.rngs[slot].choice(self.states[slot].legal_actions()))) for slot in slots}
+
+    def close(self) -> None:
+        pass
+
+
+class SearchSeat:
+    """Tree search; `evaluate` is a network (planes, legal -> logits, values), "uniform" or "rollout"."""
+
+    def __init__(self, game: Game, slots: int, options: SearchOptions, evaluate: Callable | str, sims: int,
+                 temperature: float = 0.0):
+        self.search = Search(game, slots, options)
+        self.evaluate, self.sims, self.temperature = evaluate, sims, temperature
+
+    def reset(self, slot: int, seed: int) -> None:
+        self.search.reset(slot, seed=seed)
+
+    def play(self, slot: int, action: int) -> None:
+        self.search.play(slot, action)
+
+    def choose(self, slots: list[int], clock: Clock | None = None) -> dict[int, Choice]:
+        if clock is None:
+            self._run(slots, self.sims)
+        else:
+            self._run_until(slots, time.monotonic() + clock.budget())
+        return {slot: self._choice(slot) for slot in slots}
+
+    def _run(self, slots: list[int], sims: int) -> None:
+        for slot in slots:
+            self.search.start(slot, sims, noise=False)
+        self.search.run(self.evaluate)
+
+    def _run_until(self, slots: list[int], deadline: float) -> None:
+        """Searches in growing slices, the last of which should end before the deadline."""
+        slice_, began = 8, time.monotonic()
+        self._run(slots, slice_)
+        done = slice_
+        while (now := time.monotonic()) < deadline:
+            fitting = int(done / (now - began) * (deadline - now) / 2)
+            slice_ = min(2 * slice_, fitting)
+            if slice_ < 8:
+                return
+            self._run(slots, slice_)
+            done += slice_
+
+    def _choice(self, slot: int) -> Choice:
+        result = self.search.result(slot)
+        return Choice(self.search.choose(slot, self.temperature), float(result.value), int(result.visits.sum()))
+
+    def close(self) -> None:
+        pass
+
+
+def open_seat(player: PlayerSpec, game: Game, slots: int, limits: Limits) -> Seat:
+    """Sets a player down at `slots` boards of `game`. Raises UserError when it cannot play it."""
+    settings = player.settings
+    if settings.game not in (None, game.name):
+        raise UserError(f"player '{player}': plays {settings.game}, the match is {game.name}")
+    if player.kind == "random":
+        return RandomSeat(game, slots)
+    if player.kind == "solver":
+        raise UserError(f"player 'solver': {game.name} has no solver")
+    if player.external:
+        from zero.arena.engines import open_engine_seat
+
+        return open_engine_seat(player, game, slots, limits)
+    options, evaluate = _searcher(player, game)
+    if limits.time:  # sequential halving would need to know its simulations beforehand
+        options = replace(options, root="puct")
+    sims = limits.sims if settings.sims is None else settings.sims
+    return SearchSeat(game, slots, options, evaluate, sims, settings.temperature)
+
+
+def _searcher(player: PlayerSpec, game: Game) -> tuple[SearchOptions, Callable | str]:
+    """How a player searches, and who evaluates its leaves."""
+    if player.kind != "network":
+        return SearchOptions(), "rollout" if player.kind == "mcts" else "uniform"
+    from zero.evaluator import NetworkEvaluator
+
+    return SearchOptions(), NetworkEvaluator.load(player.target, game.name)
+
+
+def game_of(player: PlayerSpec) -> str | None:
+    """The game a player names or was trained for, None if it knows none."""
+    if player.kind == "network" and player.settings.game is None:
+        from zero.network import read_about
+
+        return read_about(player.target)["game"]
+    return player.settings.game
+
+
+def common_game(players: list[PlayerSpec], name: str | None = None) -> Game:
+    """The game that the players and the command agree on. Raises UserError when they do not, or nobody says."""
+    from zero.games import make_game
+
+    known = {str(player): game for player in players if (game := game_of(player))}
+    if name:
+        known["--game"] = name
+    if not known:
+        raise UserError("which game? No player knows one; add --game connect4")
+    if len(set(known.values())) > 1:
+        plays = ", ".join(f"{who} plays {game}" for who, game in known.items())
+        raise UserError(f"players of different games: {plays}")
+    return make_game(next(iter(known.values())))

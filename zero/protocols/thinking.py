@@ -1,0 +1,97 @@
+"""What a search thinks of a position, for those who want to see it: our analysis, GTP, the game review."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcts_ext.options import SearchOptions
+from mcts_ext.search import Search
+from mcts_ext.state import Game, State
+from zero.arena.players import PlayerSpec
+from zero.errors import UserError
+
+ANALYSIS_OPTIONS = SearchOptions(root="puct")  # can be stopped and continued at any simulation
+OWNERSHIP_PLAYOUTS = 64
+
+
+@dataclass(frozen=True)
+class MoveThought:
+    """One move at the root. `value` in [-1, 1] is the root mover's, `pv` the line that begins with the move."""
+
+    action: int
+    visits: int
+    prior: float
+    value: float
+    pv: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Thoughts:
+    """A position as the search sees it, moves in order of preference; values are the mover's."""
+
+    best: int
+    value: float
+    raw_value: float
+    visits: int
+    moves: tuple[MoveThought, ...]
+    policy: np.ndarray  # float32 [A], the evaluator's, 0 where illegal
+
+
+def read_thoughts(search: Search, slot: int) -> Thoughts:
+    """The present state of a search that is not running. A move without visits has the position's own value."""
+    result = search.result(slot)
+    legal = np.flatnonzero(search.state(slot).legal())
+    order = sorted(legal, key=lambda a: (a != result.best, -int(result.visits[a]), -float(result.prior[a])))
+    moves = tuple(
+        MoveThought(
+            int(action), int(result.visits[action]), float(result.prior[action]),
+            float(result.q[action] if result.visits[action] else result.value),
+            tuple(result.pv) if action == result.best else tuple(search.line(slot, int(action))))
+        for action in order)
+    return Thoughts(int(result.best), float(result.value), float(result.raw_value), int(result.visits.sum()), moves,
+                    result.prior)
+
+
+def make_evaluator(player: PlayerSpec, game: Game, threads: int = 1) -> Callable | str:
+    """What evaluates the leaves of a player's search. Raises UserError if the player is no searcher of this game."""
+    if player.settings.game not in (None, game.name):
+        raise UserError(f"player '{player}' plays {player.settings.game}, not {game.name}")
+    if player.kind == "network":
+        from zero.evaluator import NetworkEvaluator
+
+        return NetworkEvaluator.load(player.target, game.name, threads)
+    if player.kind in ("uniform", "random"):
+        return "uniform"
+    if player.kind == "mcts":
+        return "rollout"
+    raise UserError(f"player '{player}' cannot be looked into: name a network, mcts:1000 or uniform:1000")
+
+
+def counts_points(game: Game) -> bool:
+    """Whether the end of a game is counted point by point, so that there is something to own."""
+    state = game.new_state()
+    state.playout(1)
+    try:
+        state.ownership()
+    except ValueError:
+        return False
+    return True
+
+
+def estimate_ownership(state: State, line: Sequence[int] = (), playouts: int = OWNERSHIP_PLAYOUTS) -> np.ndarray:
+    """Who will own each point, float64 [rows, cols] in [-1, 1], seen by the player to move in `state`.
+
+    The mean over random games that go on from the end of `line`, the variation the search believes in.
+    Raises ValueError for games that count no points.
+    """
+    start = state.copy()
+    for action in line:
+        start.play(action)
+    total = np.zeros((state.game.rows, state.game.cols))
+    for k in range(playouts):
+        final = start.copy()
+        final.playout(k + 1)
+        owners = final.ownership()
+        total += (owners == 1).astype(float) - (owners == 2)
+    return total / playouts * (1 if state.to_move == 0 else -1)
