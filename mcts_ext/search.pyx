@@ -330,14 +330,6 @@ cdef class Search:
             actions.append(edge_action(edge))
         return actions
 
-    def line(self, int i, int action):
-        """The variation of slot i that begins with `action`: then the most visited actions. A list of actions."""
-        cdef Slot* slot = self._slot(i)
-        self._check_running()
-        self._check_legal(i, action)
-        cdef Edge* edge = _edge_of(slot, action)
-        return [action] if edge == NULL else self._principal_variation(slot, edge)
-
     def choose(self, int i, float temperature):
         """An action of slot i, drawn from policy ** (1 / temperature) by the slot's own generator; 0: `result.best`."""
         cdef Slot* slot = self._slot(i)

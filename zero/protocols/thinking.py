@@ -47,7 +47,7 @@ def read_thoughts(search: Search, slot: int) -> Thoughts:
         MoveThought(
             int(action), int(result.visits[action]), float(result.prior[action]),
             float(result.q[action] if result.visits[action] else result.value),
-            tuple(result.pv) if action == result.best else tuple(search.line(slot, int(action))))
+            tuple(result.pv) if action == result.best else tuple(search.principal_variation(slot, int(action))))
         for action in order)
     return Thoughts(int(result.best), float(result.value), float(result.raw_value), int(result.visits.sum()), moves,
                     result.prior)
