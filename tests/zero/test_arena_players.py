@@ -2,6 +2,7 @@
 
 import pytest
 
+from mcts_ext.options import SearchOptions
 from zero.arena.players import parse_player
 from zero.errors import UserError
 
@@ -13,6 +14,8 @@ def test_kinds():
     engine = parse_player("gtp:gnugo --mode gtp --level 1")
     assert (engine.kind, engine.target, engine.external) == ("gtp", "gnugo --mode gtp --level 1", True)
     assert parse_player("gtp:./what?ever").target == "./what?ever"
+    searcher = parse_player("mcts:9?solver=true&c_puct=2&leaves=4")
+    assert searcher.settings.apply(SearchOptions()) == SearchOptions(solver=True, c_puct=2.0, leaves=4)
     assert parse_player("gtp:x?game=go9").settings.game == "go9"
 
 
@@ -38,7 +41,10 @@ def test_networks(tmp_path):
         ("net.safetensors", "no such weights file"),
         ("random?sim=3", "did you mean 'sims'"),
         ("random?sims=x", "sims = x: must be a whole number"),
-        ("random?temperature=-1", "temperature = -1: must be a number"),
+        ("random?temperature=-1", "temperature = -1: must be 0 or more"),
+        ("mcts:9?solver=maybe", "solver = maybe: must be true or false"),
+        ("mcts:9?c_puct=-1", "c_puct"),
+        ("mcts:9?root=pict", "root"),
         ("random?temperature=nan", "temperature = nan"),
     ],
 )

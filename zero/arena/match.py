@@ -60,7 +60,7 @@ def play_match(
     if not missing or result.decision:
         return result
 
-    workers = max(1, min(workers or os.cpu_count() or 1, (len(missing) + 1) // 2))
+    workers = max(1, min(workers or len(os.sched_getaffinity(0)), (len(missing) + 1) // 2))
     alone = player_a.external or player_b.external or limits.time is not None
     slots = 1 if alone else min(MOST_BOARDS, -(-len(missing) // workers))
     # Another program's speed varies, so its workers share a queue; otherwise each has its own games, and a match

@@ -6,14 +6,18 @@
     gtp:COMMAND LINE   any GTP engine                          solver        perfect play, where a game has it
     gomocup:COMMAND    any Gomocup (Piskvork) engine
 
-Settings follow behind `?`, joined by `&`: `runs/c4?sims=200&temperature=0.3`. `sims=0` plays the raw policy.
+Settings follow behind `?`, joined by `&`: `runs/c4?sims=200&temperature=0.3`; `sims=0` plays the raw policy. Any
+option of the search may be among them: `mcts:1000?solver=true`.
 """
 
 import difflib
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
+from mcts_ext.options import SearchOptions
 from zero.errors import UserError
 
 ENGINES = ("gtp", "gomocup")
@@ -29,6 +33,10 @@ class Settings:
     sims: int | None = None  # simulations a move
     temperature: float = 0.0  # moves are drawn from visits^(1/temperature); 0 plays the best
     game: str | None = None  # for players that know no game of their own
+    search: tuple[tuple[str, str | float | bool], ...] = ()  # any of SearchOptions, as in c_puct=2 or solver=true
+
+    def apply(self, options: SearchOptions) -> SearchOptions:
+        return replace(options, **dict(self.search))
 
 
 @dataclass(frozen=True)
@@ -97,32 +105,47 @@ def _unknown(line: str, body: str) -> str:
 
 
 def _parse_settings(line: str, text: str) -> Settings:
-    values = {}
+    values: dict[str, Any] = {}
+    search: dict[str, Any] = {}
     for part in text.split("&"):
         name, _, value = part.partition("=")
-        if name not in Settings.__dataclass_fields__:
-            close = difflib.get_close_matches(name, Settings.__dataclass_fields__, 1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(Settings.__dataclass_fields__)}"
+        if name in _PARSERS:
+            values[name] = _PARSERS[name](line, name, value)
+        elif name in _SEARCH_DEFAULTS:
+            search[name] = _typed(line, name, value, type(_SEARCH_DEFAULTS[name]))
+        else:
+            close = difflib.get_close_matches(name, [*_PARSERS, *_SEARCH_DEFAULTS], 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(_PARSERS)} and the search options"
             raise UserError(f"player '{line}': unknown setting '{name}'; {hint}")
-        values[name] = _SETTING_PARSERS[name](line, name, value)
-    return Settings(**values)
+    try:
+        SearchOptions(**search)
+    except ValueError as error:
+        raise UserError(f"player '{line}': {error}") from None
+    return Settings(**values, search=tuple(search.items()))
 
 
-def _number(convert, what):
-    def parse(line, name, value):
-        try:
-            number = convert(value)
-        except ValueError:
-            number = -1
+def _typed(line: str, name: str, value: str, kind: type) -> Any:
+    """`value` as the type of the option's default."""
+    try:
+        return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+    except (ValueError, KeyError):
+        names = {int: "a whole number", float: "a number", bool: "true or false"}
+        raise UserError(f"player '{line}': {name} = {value}: must be {names[kind]}") from None
+
+
+def _not_negative(kind: type) -> Callable[[str, str, str], Any]:
+    def parse(line: str, name: str, value: str) -> Any:
+        number = _typed(line, name, value, kind)
         if not 0 <= number < 1e9:
-            raise UserError(f"player '{line}': {name} = {value}: must be {what}, 0 or more")
+            raise UserError(f"player '{line}': {name} = {value}: must be 0 or more")
         return number
 
     return parse
 
 
-_SETTING_PARSERS = {
-    "sims": _number(int, "a whole number"),
-    "temperature": _number(float, "a number"),
+_PARSERS = {
+    "sims": _not_negative(int),
+    "temperature": _not_negative(float),
     "game": lambda line, name, value: value,
 }
+_SEARCH_DEFAULTS = {option.name: option.default for option in fields(SearchOptions)}

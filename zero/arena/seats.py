@@ -15,6 +15,7 @@ from zero.arena.players import PlayerSpec
 from zero.errors import UserError
 
 DEFAULT_SIMS = 100
+SLICE_SIMS = 256  # of a search with a clock
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ class SearchSeat:
     """Tree search; `evaluate` is a network (planes, legal -> logits, values), "uniform" or "rollout"."""
 
     def __init__(self, game: Game, slots: int, options: SearchOptions, evaluate: Callable | str, sims: int,
-                 temperature: float = 0.0):
+                 temperature: float = 0.0, clocked: bool = False):
+        if clocked:  # sequential halving would need to know its simulations beforehand
+            options = replace(options, root="puct")
         self.search = Search(game, slots, options)
         self.evaluate, self.sims, self.temperature = evaluate, sims, temperature
 
@@ -100,23 +103,16 @@ class SearchSeat:
             self._run_until(slots, time.monotonic() + clock.budget())
         return {slot: self._choice(slot) for slot in slots}
 
-    def _run(self, slots: list[int], sims: int) -> None:
+    def _run(self, slots: list[int], sims: int, stop: Callable[[Search, int], bool] | None = None) -> None:
         for slot in slots:
             self.search.start(slot, sims, noise=False)
-        self.search.run(self.evaluate)
+        self.search.run(self.evaluate, stop)
 
     def _run_until(self, slots: list[int], deadline: float) -> None:
-        """Searches in growing slices, the last of which should end before the deadline."""
-        slice_, began = 8, time.monotonic()
-        self._run(slots, slice_)
-        done = slice_
-        while (now := time.monotonic()) < deadline:
-            fitting = int(done / (now - began) * (deadline - now) / 2)
-            slice_ = min(2 * slice_, fitting)
-            if slice_ < 8:
-                return
-            self._run(slots, slice_)
-            done += slice_
+        """In slices: where the tree reaches only ends of the game, a search comes to no evaluation, nor to `stop`."""
+        self._run(slots, 1)
+        while time.monotonic() < deadline:
+            self._run(slots, SLICE_SIMS, lambda search, slot: time.monotonic() >= deadline)
 
     def _choice(self, slot: int) -> Choice:
         result = self.search.result(slot)
@@ -128,40 +124,46 @@ class SearchSeat:
 
 def open_seat(player: PlayerSpec, game: Game, slots: int, limits: Limits) -> Seat:
     """Sets a player down at `slots` boards of `game`. Raises UserError when it cannot play it."""
-    settings = player.settings
-    if settings.game not in (None, game.name):
-        raise UserError(f"player '{player}': plays {settings.game}, the match is {game.name}")
+    if (known := game_of(player)) not in (None, game.name):
+        raise UserError(f"player '{player}' plays {known}, the match is {game.name}")
     if player.kind == "random":
         return RandomSeat(game, slots)
     if player.kind == "solver":
-        raise UserError(f"player 'solver': {game.name} has no solver")
+        from zero.arena.solver import SolverSeat
+
+        return SolverSeat(game, slots)
     if player.external:
         from zero.arena.engines import open_engine_seat
 
         return open_engine_seat(player, game, slots, limits)
-    options, evaluate = _searcher(player, game)
-    if limits.time:  # sequential halving would need to know its simulations beforehand
-        options = replace(options, root="puct")
-    sims = limits.sims if settings.sims is None else settings.sims
-    return SearchSeat(game, slots, options, evaluate, sims, settings.temperature)
+    options, evaluate = make_searcher(player)
+    sims = limits.sims if player.settings.sims is None else player.settings.sims
+    return SearchSeat(game, slots, options, evaluate, sims, player.settings.temperature, limits.time is not None)
 
 
-def _searcher(player: PlayerSpec, game: Game) -> tuple[SearchOptions, Callable | str]:
-    """How a player searches, and who evaluates its leaves."""
-    if player.kind != "network":
-        return SearchOptions(), "rollout" if player.kind == "mcts" else "uniform"
-    from zero.evaluator import NetworkEvaluator
+def make_searcher(player: PlayerSpec, threads: int = 1) -> tuple[SearchOptions, Callable | str]:
+    """How a player searches, and what evaluates its leaves. Raises UserError if it does not search."""
+    if player.kind == "network":
+        from zero.arena.networks import find_network
 
-    return SearchOptions(), NetworkEvaluator.load(player.target, game.name)
+        source = find_network(player.target)
+        return player.settings.apply(source.options), source.load(threads)
+    evaluators = {"mcts": "rollout", "uniform": "uniform", "random": "uniform"}
+    if player.kind not in evaluators:
+        raise UserError(f"player '{player}' does not search: name a network, mcts:1000 or uniform:1000")
+    return player.settings.apply(SearchOptions()), evaluators[player.kind]
 
 
 def game_of(player: PlayerSpec) -> str | None:
-    """The game a player names or was trained for, None if it knows none."""
-    if player.kind == "network" and player.settings.game is None:
-        from zero.network import read_about
+    """The game a player names or was trained for, None if it knows none. Raises UserError if the two differ."""
+    if player.kind != "network":
+        return player.settings.game
+    from zero.arena.networks import find_network
 
-        return read_about(player.target)["game"]
-    return player.settings.game
+    trained = find_network(player.target).game
+    if player.settings.game not in (None, trained):
+        raise UserError(f"player '{player}': this network plays {trained}")
+    return trained
 
 
 def common_game(players: list[PlayerSpec], name: str | None = None) -> Game:

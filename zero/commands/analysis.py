@@ -30,5 +30,5 @@ def main(argv: list[str]) -> int:
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise UserError(f"--{name} {getattr(arguments, name)}: must be 1 or more")
     player = parse_player(arguments.player)
-    serve_stdio(player, arguments.game, arguments.slots, arguments.threads or os.cpu_count() or 1)
+    serve_stdio(player, arguments.game, arguments.slots, arguments.threads or len(os.sched_getaffinity(0)))
     return 0

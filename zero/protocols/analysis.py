@@ -15,22 +15,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
-from zero.arena.seats import DEFAULT_SIMS, game_of
+from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
 from zero.errors import UserError
 from zero.games import make_game
 from zero.protocols.game_sgf import set_up
 from zero.protocols.thinking import (
-    ANALYSIS_OPTIONS,
     Thoughts,
     counts_points,
     estimate_ownership,
-    make_evaluator,
     read_thoughts,
 )
 
@@ -144,8 +142,11 @@ class Desk:
 
     def __init__(self, player: PlayerSpec, game: Game, slots: int, threads: int):
         self.player, self.game = player, game
-        self.evaluate = make_evaluator(player, game, threads)
-        self.search = Search(game, slots, ANALYSIS_OPTIONS, threads=threads)
+        if (known := game_of(player)) not in (None, game.name):
+            raise UserError(f"player '{player}' plays {known}, not {game.name}")
+        options, self.evaluate = make_searcher(player, threads)
+        # Unlike sequential halving, PUCT can be stopped and continued at any simulation.
+        self.search = Search(game, slots, replace(options, root="puct"), threads=threads)
         self.free = list(range(slots))
         self.jobs: dict[int, _Job] = {}
         self.waiting: deque[_Job] = deque()

@@ -1,17 +1,13 @@
 """What a search thinks of a position, for those who want to see it: our analysis, GTP, the game review."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mcts_ext.options import SearchOptions
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
-from zero.arena.players import PlayerSpec
-from zero.errors import UserError
 
-ANALYSIS_OPTIONS = SearchOptions(root="puct")  # can be stopped and continued at any simulation
 OWNERSHIP_PLAYOUTS = 64
 
 
@@ -51,21 +47,6 @@ def read_thoughts(search: Search, slot: int) -> Thoughts:
         for action in order)
     return Thoughts(int(result.best), float(result.value), float(result.raw_value), int(result.visits.sum()), moves,
                     result.prior)
-
-
-def make_evaluator(player: PlayerSpec, game: Game, threads: int = 1) -> Callable | str:
-    """What evaluates the leaves of a player's search. Raises UserError if the player is no searcher of this game."""
-    if player.settings.game not in (None, game.name):
-        raise UserError(f"player '{player}' plays {player.settings.game}, not {game.name}")
-    if player.kind == "network":
-        from zero.evaluator import NetworkEvaluator
-
-        return NetworkEvaluator.load(player.target, game.name, threads)
-    if player.kind in ("uniform", "random"):
-        return "uniform"
-    if player.kind == "mcts":
-        return "rollout"
-    raise UserError(f"player '{player}' cannot be looked into: name a network, mcts:1000 or uniform:1000")
 
 
 def counts_points(game: Game) -> bool:

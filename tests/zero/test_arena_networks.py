@@ -1,0 +1,103 @@
+"""Networks as players: from files and runs, wrong and damaged ones, and what a batch must not change."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from mcts_ext.connect4_solver import Solver
+from mcts_ext.games import make
+from zero.arena.match import play_match
+from zero.arena.networks import find_network
+from zero.arena.openings import random_openings
+from zero.arena.players import parse_player
+from zero.arena.seats import Limits, common_game
+from zero.arena.solver import _exhaustive_values
+from zero.config import Config, NetworkConfig, SearchOptions
+from zero.errors import UserError
+from zero.network import Network, save_network
+from zero.run import RunDirectory
+
+TINY = NetworkConfig(blocks=1, channels=8, policy_channels=2, value_channels=2, value_hidden=8)
+
+
+def write_network(path, game="connect4", seed=0):
+    save_network(path, Network(make(game), TINY, np.random.default_rng(seed)), game)
+    return path
+
+
+@pytest.fixture
+def run(tmp_path):
+    made = RunDirectory.create(tmp_path / "run", Config(search=SearchOptions(c_puct=3.0), network=TINY), {})
+    for version in (0, 1):
+        made.publish(version, lambda path, v=version: write_network(path, seed=v), games=10 * version, steps=version)
+    return made
+
+
+def test_where_networks_come_from(run, tmp_path):
+    newest = find_network(str(run.root))
+    assert newest.path.name == "000001.safetensors" and newest.options.c_puct == 3.0 and newest.game == "connect4"
+    assert find_network(f"{run.root}@0").path.name == "000000.safetensors"
+    assert find_network(str(write_network(tmp_path / "a.safetensors"))).options == SearchOptions()
+    for target, words in (("@7", "no network number 7"), ("@x", "number of a network")):
+        with pytest.raises(UserError, match=words):
+            find_network(f"{run.root}{target}")
+
+
+def test_networks_play_and_may_play_without_search(run):
+    for line in (f"{run.root}?sims=8", f"{run.root}@0?sims=0", f"{run.root}?sims=8&temperature=1"):
+        result = play_match(parse_player(line), parse_player("random"), make("connect4"), games=6)
+        assert len(result.games) == 6 and not result.broken
+        assert all(value is None or -1 <= value <= 1 for game in result.games for value in game.values)
+
+
+def test_a_game_does_not_depend_on_its_neighbours(run):
+    players = parse_player(f"{run.root}?sims=12"), parse_player(f"{run.root}@0?sims=12")
+    one = play_match(*players, make("connect4"), games=8, workers=1)
+    two = play_match(*players, make("connect4"), games=8, workers=4)
+    assert [game.moves for game in one.games] == [game.moves for game in two.games]
+
+
+def test_wrong_and_damaged_networks(run, tmp_path):
+    network = parse_player(str(run.root))
+    with pytest.raises(UserError, match="plays connect4, the match is go5"):
+        play_match(network, parse_player("random"), make("go5"), games=2)
+    with pytest.raises(UserError, match="players of different games"):
+        common_game([network, parse_player("random?game=go5")])
+    assert common_game([network, parse_player("random")]).name == "connect4"
+    whole = (run.root / "weights" / "000001.safetensors").read_bytes()
+    (run.root / "weights" / "000001.safetensors").write_bytes(whole[:-100])
+    with pytest.raises(UserError, match="damaged"):
+        common_game([network])
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="cut.safetensors"):
+        play_match(parse_player(str(cut)), parse_player("random"), make("connect4"), games=2, limits=Limits(sims=2))
+
+
+def test_the_solver_never_loses_tictactoe():
+    game, solver = make("tictactoe"), parse_player("solver")
+    assert set(_exhaustive_values({}, game.new_state()).values()) == {0}  # the game is a draw, whatever comes first
+    openings = list(islice(random_openings(game, 2, 1), 10))
+    assert {len(opening.moves) for opening in openings} == {2}
+    result = play_match(solver, parse_player("mcts:50"), game, games=20, openings=openings)
+    for played in result.games:
+        state = game.new_state()
+        for action in played.moves[:2]:
+            state.play(action)
+        fair = max(_exhaustive_values({}, state).values())  # seen by the first player, who is to move
+        assert played.points >= (fair if played.first == 0 else -fair) / 2 + 0.5 - 1e-9
+
+
+def test_the_solver_plays_connect4_endings():
+    game, solver = make("connect4"), Solver()
+    openings = list(islice(random_openings(game, 22, 5), 6))
+    result = play_match(parse_player("solver"), parse_player("random"), game, games=12, openings=openings)
+    for played in result.games:
+        state = game.new_state()
+        for action in played.moves[:22]:
+            state.play(action)
+        value = solver.value(state)  # the first player is to move after 22 plies
+        assert played.points >= ((value if played.first == 0 else -value) + 1) / 2
+    with pytest.raises(UserError, match="no solver for go5"):
+        play_match(parse_player("solver"), parse_player("random"), make("go5"), games=2)
