@@ -153,9 +153,18 @@ cdef void abandon(const Settings* settings, Slot* slot) noexcept nogil:
 cdef void retract(Slot* slot, Leaf* leaf) noexcept nogil:
     """Forgets a path that nothing counts yet: its last edge, if it was new, and its turn of sequential halving."""
     cdef Node* parent
+    cdef Edge* edge
+    cdef Edge* last
+    cdef Edge forgotten
     slot.root.halving = leaf.before
     if leaf.fresh:
         parent = slot.tree.nodes + leaf.nodes[leaf.length - 1]
-        parent.num_visited -= 1          # it is the last of the visited ones
-        slot.tree.edges[leaf.edges[leaf.length - 1]].child = NO_NODE
+        edge = slot.tree.edges + leaf.edges[leaf.length - 1]
+        # The last visited edge takes its place. No path that still waits holds that one: it is younger than they.
+        parent.num_visited -= 1
+        last = node_edges(&slot.tree, parent) + parent.num_visited
+        forgotten = edge[0]
+        edge[0] = last[0]
+        last[0] = forgotten
+        last.child = NO_NODE
         leaf.fresh = False

@@ -207,11 +207,14 @@ cdef class Search:
         gets are used again for the next batch.
         stop: a function of (search, slot) that is True when a slot shall end early, see `mcts_ext.limits`.
 
+        A batch of `collect` that still waits for `apply` is dropped.
+
         Raises EvaluationError for NaN or Inf. If `evaluate` or `stop` raises, or `cancel` is called, all searches end.
         """
         if not callable(evaluate) and evaluate not in _INSIDE:
             raise ValueError(f"evaluate = {evaluate!r}: must be 'uniform', 'rollout' or a function")
         self._check_running()
+        self._drop_batch()
         try:
             while self.step(evaluate, stop is not None):
                 if stop is not None:
@@ -461,6 +464,13 @@ cdef class Search:
                 self.active_slots[self.num_active] = i
                 self.num_active += 1
 
+    cdef void _drop_batch(self):
+        """All searches go back to before their last leaves."""
+        cdef int i
+        for i in range(self.n):
+            abandon(&self.engine.settings, self.slots + i)
+        self.num_rows = 0
+
     cdef void _stop_slot(self, Slot* slot):
         abandon(&self.engine.settings, slot)
         slot.active = False
@@ -484,7 +494,7 @@ cdef class Search:
         return self.num_active > 0 and not self.cancelled
 
     cdef _refuse(self, int row, logits, value):
-        """Raises EvaluationError for a row of the batch; all searches go back to before their last leaves."""
+        """Raises EvaluationError for a row of the batch, which is dropped."""
         cdef State state = self.game.new_state()
         cdef Slot* slot
         cdef int k, i = 0, group = row // self.batch.rows
@@ -493,8 +503,7 @@ cdef class Search:
             if slot.first_group <= group < slot.first_group + slot.waiting:
                 i = self.active_slots[k]
                 copy_state(self.engine.rules, state.blob, slot.leaves[group - slot.first_group].state)
-        for k in range(self.n):
-            abandon(&self.engine.settings, self.slots + k)
+        self._drop_batch()
         raise EvaluationError(
             f"slot {i}: the evaluator answered value {value} and logits "
             f"{np.array2string(np.asarray(logits), precision=3, threshold=20)}; the value must be from -1 to 1 and "

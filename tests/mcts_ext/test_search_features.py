@@ -7,6 +7,7 @@ from search_helpers import network, same, searched
 from mcts_ext.cache import EvaluationCache
 from mcts_ext.evaluators import softmax
 from mcts_ext.games import make
+from mcts_ext.result import EvaluationError
 from mcts_ext.search import Search
 
 
@@ -99,6 +100,36 @@ def test_a_search_stopped_between_its_batches_is_as_if_the_last_had_not_been(roo
     fast.run(network)
     assert fast.result(0).visits.sum() == done + 50
     assert_consistent(fast.result(0))
+
+
+def test_batches_dropped_at_random_leave_the_tree_sound():
+    """Near the end of games, where terminal leaves come between those that wait."""
+    rng = np.random.default_rng(1)
+    for options in ({}, {"root": "gumbel"}, {"transpositions": True, "solver": True}, {"solver": True}):
+        fast = Search(make("tictactoe"), 1, {"leaves": 6, **options}, seed=1)
+        for _ in range(60):
+            fast.reset(0)
+            for _ in range(rng.integers(2, 6)):
+                fast.play(0, int(rng.choice(fast.state(0).legal_actions())))
+                if fast.state(0).terminal:
+                    fast.reset(0)
+            fast.start(0, 300)
+            while fast.active:
+                planes, legal = fast.collect()
+                if len(planes) and rng.random() < 0.3:
+                    with pytest.raises(EvaluationError):
+                        fast.apply(np.full(legal.shape, np.nan), np.zeros(len(planes)))
+                elif len(planes):
+                    fast.apply(*network(planes, legal))
+            result = fast.result(0)
+            state = fast.state(0)
+            assert (result.visits > 0).sum() <= len(state.legal_actions())
+            if not options.get("solver"):
+                assert result.visits.sum() == 300
+                assert_consistent(result)
+            fast.play(0, result.best)
+            fast.start(0, 20)
+            fast.run(network)
 
 
 # ---- symmetries
