@@ -135,7 +135,7 @@ class Tower:
             raise ValueError(f"Tower: dtype {dtype!r}: must be 'float32' or 'bfloat16'")
         self.rows, self.cols, self.dtype = rows, cols, dtype
         self._round = round_bfloat16 if dtype == "bfloat16" else lambda a: a
-        self.layers = [(self._round(np.asarray(w, np.float32)), np.asarray(b, np.float32), residual, relu)
+        self.layers = [(self._round(w.astype(np.float32, copy=False)), b.astype(np.float32, copy=False), residual, relu)
                        for w, b, residual, relu in layers]
 
     def __call__(self, x):

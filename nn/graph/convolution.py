@@ -59,8 +59,9 @@ def fuse_convolutions(graph):
 
 def _plain(node, inputs):
     x, w, bias = inputs
-    bias = bias.array() if bias is not None else np.zeros(w.shape[3], w.dtype)
-    return _conv(node, x, w.array(), bias, None, node.attributes | {"relu": False})
+    w = w.array()
+    bias = bias.array() if bias is not None else array_module(w).zeros(w.shape[3], w.dtype)
+    return _conv(node, x, w, bias, None, node.attributes | {"relu": False})
 
 
 def _conv(node, x, w, bias, residual, attributes):

@@ -1,6 +1,5 @@
 """Convolution and pooling on images `[n, rows, cols, channels]`."""
 
-import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from nn.backend import array_module, kernels
@@ -24,8 +23,7 @@ def conv2d(x, w, bias=None, *, stride=1, padding="same", need):
 
 def _windows(x, size, stride):
     """Views of all pooling windows: `[n, rows, cols, c, size, size]`."""
-    view = sliding_window_view if isinstance(x, np.ndarray) else array_module(x).lib.stride_tricks.sliding_window_view
-    return view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+    return sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
 
 
 def _scatter(shape, dtype, xp, size, stride, rows, cols, part):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn import ops
+from nn import Tensor, ops
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,11 @@ CONDITION = np.array([[True, False, True], [False, False, True]])
 KEY = np.array([2, 0, 2])
 
 
+def on(t, array):
+    """A constant on the device of `t`."""
+    return Tensor(array, device=t.device)
+
+
 def nchw(t):
     return t.permute(0, 3, 1, 2)
 
@@ -64,7 +69,7 @@ def torch_norm(torch, t, training, mean=None, var=None):
 
 
 def bn(t, training, relu=True):
-    mean, var = np.full(3, 0.3, t[0].dtype), np.full(3, 1.5, t[0].dtype)
+    mean, var = (on(t[0], np.full(3, value, t[0].dtype)).data for value in (0.3, 1.5))
     return ops.bn_act(*t, running_mean=mean, running_var=var, training=training, relu=relu)
 
 
@@ -103,9 +108,9 @@ CASES = [
     Case("minimum", distinct((2, 3), (3,)), lambda a, b: ops.minimum(a, b + 0.03),
          lambda torch, a, b: torch.minimum(a, b + 0.03)),
     Case("clip", distinct((3, 4)), lambda a: a.clip(-0.55, 0.33), lambda torch, a: a.clip(-0.55, 0.33)),
-    Case("where", normal((2, 3), (3,)), lambda a, b: ops.where(CONDITION, a, b),
+    Case("where", normal((2, 3), (3,)), lambda a, b: ops.where(on(a, CONDITION), a, b),
          lambda torch, a, b: torch.where(torch.tensor(CONDITION), a, b)),
-    Case("where_number", normal((2, 3)), lambda a: ops.where(CONDITION, a, 0.0),
+    Case("where_number", normal((2, 3)), lambda a: ops.where(on(a, CONDITION), a, 0.0),
          lambda torch, a: torch.where(torch.tensor(CONDITION), a, 0.0)),
     Case("sum", normal((2, 3, 4)), lambda a: a.sum(1), lambda torch, a: a.sum(1)),
     Case("sum_all", normal((2, 3)), lambda a: a.sum(), lambda torch, a: a.sum()),
@@ -165,14 +170,14 @@ CASES = [
     Case("softmax", normal((2, 3, 4)), lambda a: a.softmax(1), lambda torch, a: a.softmax(1)),
     Case("log_softmax", normal((2, 3)), lambda a: a.log_softmax(), lambda torch, a: a.log_softmax(1)),
     Case("dropout", normal((4, 5)), lambda a: ops.dropout(a, p=0.4, rng=np.random.default_rng(1))),
-    Case("cross_entropy", normal((5, 4)), lambda x: ops.cross_entropy(x, LABELS),
+    Case("cross_entropy", normal((5, 4)), lambda x: ops.cross_entropy(x, on(x, LABELS)),
          lambda torch, x: torch.nn.functional.cross_entropy(x, torch.tensor(LABELS))),
-    Case("cross_entropy_soft", normal((5, 4)), lambda x: ops.cross_entropy(x, TARGET),
+    Case("cross_entropy_soft", normal((5, 4)), lambda x: ops.cross_entropy(x, on(x, TARGET)),
          lambda torch, x: torch.nn.functional.cross_entropy(x, torch.tensor(TARGET))),
-    Case("cross_entropy_masked", normal((5, 4)), lambda x: ops.cross_entropy(x, TARGET, LEGAL, WEIGHT),
-         masked_cross_entropy),
+    Case("cross_entropy_masked", normal((5, 4)),
+         lambda x: ops.cross_entropy(x, on(x, TARGET), on(x, LEGAL), on(x, WEIGHT)), masked_cross_entropy),
     Case("mse", normal((5, 2), (5, 2)), ops.mse, lambda torch, a, b: torch.nn.functional.mse_loss(a, b)),
-    Case("mse_weighted", normal((5,), (5,)), lambda a, b: ops.mse(a, b, WEIGHT),
+    Case("mse_weighted", normal((5,), (5,)), lambda a, b: ops.mse(a, b, on(a, WEIGHT)),
          lambda torch, a, b: ((a - b) ** 2 * torch.tensor(WEIGHT)).sum() / WEIGHT.sum()),
     Case("huber", lambda rng: [rng.uniform(1.2, 2, 6) * [1, -1, 0.2, 1, 0.3, -1], np.zeros(6)],
          lambda a, b: ops.huber(a, b, delta=0.7), lambda torch, a, b: torch.nn.functional.huber_loss(a, b, delta=0.7)),

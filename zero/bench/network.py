@@ -97,7 +97,8 @@ def _network(options: Options) -> dict:
 
     game, network, boards, _ = _build(options)
     network.to(device=options.device)
-    plan = infer.compile(network.eval(), boards.shape[1:], dtype=options.dtype, threads=options.threads)
+    plan = infer.compile(network.eval(), boards.shape[1:], dtype=options.dtype, threads=options.threads,
+                         calibration=boards)
     engines: dict[str, Callable] = {"zero": lambda: plan(boards)}
     net = yardsticks.folded(network.state_dict(), options.blocks)
     for asked, add in ((options.vs_torch, yardsticks.torch_inference),
