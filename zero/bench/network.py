@@ -71,7 +71,8 @@ def _describe(options: Options) -> dict:
 
     asked = {"torch": options.vs_torch, "onnxruntime": options.vs_onnxruntime, "jax": options.vs_jax}
     settings = ("game", "blocks", "channels", "batch", "threads", "device", "dtype")
-    return {**{name: getattr(options, name) for name in settings}, "kernel": "amx" if options.dtype == "bfloat16" and cpu.has_amx() else cpu.isa(),
+    kernel = "amx" if options.dtype == "bfloat16" and cpu.has_amx() else cpu.isa()
+    return {**{name: getattr(options, name) for name in settings}, "kernel": kernel,
             "machine": machine(*(name for name, wanted in asked.items() if wanted))}
 
 
