@@ -74,10 +74,17 @@ class BoardArea:
     def _step_square(self, square: Square) -> None:
         if self.origin and self._is_legal(square, self.origin):
             self.session.play(self.match.action_at(square, self.origin))
-        elif any(a == square and self.legal()[action] for (a, _), action in self.match.actions.steps.items()):
+        elif self._partners(square):
             self.origin = None if self.origin == square else square
         else:
             self._explain(square)
+
+    def _partners(self, square: Square) -> set[Square]:
+        """The squares that make a legal action together with this one: where a piece can go, or its other half."""
+        legal, steps = self.legal(), self.match.actions.steps
+        moves_pieces = bool(self.match.root.state.stones().any())
+        return {b for (a, b), action in steps.items() if a == square and legal[action]} | {
+            a for (a, b), action in steps.items() if b == square and legal[action] and not moves_pieces}
 
     def _explain(self, square: Square) -> None:
         self.bubble = (square, self.match.why_illegal(square, self.origin), time.monotonic() + BUBBLE_SECONDS)
@@ -229,16 +236,15 @@ class BoardArea:
         if spot is None or not self.may_play() or self._line_is_open() or self.path:
             return
         if self.match.actions.steps:
-            if self.match.state.stones()[spot] == self.match.state.to_move + 1 and not self.origin:
+            if not self.origin and self._partners(spot):
                 overlays.cursor(surface, view, spot, accent)
         elif self._is_legal(spot):
             view.draw_piece(surface, view.layout.centre(self._shown_at(spot)), self.match.state.to_move + 1, 120)
 
     def _destinations(self, surface, accent) -> None:
         overlays.cursor(surface, self.view, self.origin, accent)
-        for (start, end), action in self.match.actions.steps.items():
-            if start == self.origin and self.legal()[action]:
-                overlays.veil(surface, self.view.layout.centre(end), self.view.layout.unit * 0.18, accent, 210)
+        for end in self._partners(self.origin):
+            overlays.veil(surface, self.view.layout.centre(end), self.view.layout.unit * 0.18, accent, 210)
 
     def _bubble(self, ui: Ui) -> None:
         """The reason why a move is impossible, beside the point."""

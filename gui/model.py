@@ -142,6 +142,8 @@ class Match:
             return "why.over"
         stones = self.state.stones()
         if self.actions.steps:
+            if family(self.setup.game) != "breakthrough":
+                return "why.rules"
             own = stones[square] == self.state.to_move + 1
             return "why.step" if origin else "why.stuck" if own else "why.not_yours"
         if self.game.geometry == "drop":
@@ -154,9 +156,11 @@ class Match:
         return "why.flips_nothing" if kind == "othello" else "why.rules"
 
     def action_at(self, square: Square, origin: Square | None = None) -> int | None:
-        if origin is not None:
-            return self.actions.steps.get((origin, square))
-        return self.actions.place.get(square)
+        """The action that a square stands for, or that two squares do (in either order where only one is legal)."""
+        if origin is None:
+            return self.actions.place.get(square)
+        forth, back = (self.actions.steps.get(pair) for pair in ((origin, square), (square, origin)))
+        return back if back is not None and self.state.legal()[back] else forth
 
     # -- playing ---------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,26 @@ def test_stepping_a_pawn_by_two_clicks_and_by_dragging(window):
     assert driver.match.node.path()[3].text == "d2d3"
 
 
+def test_a_game_written_in_python_is_drawn_and_played(window, monkeypatch):
+    from pathlib import Path
+
+    from mcts_ext import games
+
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples" / "domineering")
+    monkeypatch.setattr(games, "_families", dict(games._families))
+    domineering = pytest.importorskip("domineering")
+    if "domineering" not in games._families:
+        games.register("domineering", domineering.create)
+    driver = window("connect4")
+    driver.app.start_game(type(driver.match.setup)("domineering4"))
+    driver.step()
+    centre = driver.app.screen.area.view.layout.centre
+    driver.click(centre((1, 0)))  # the lower half of a domino first
+    driver.click(centre((0, 0)))
+    driver.drag(centre((0, 1)), centre((0, 2)))
+    assert driver.match.node.moves() == ["a1a2", "b1c1"]
+
+
 def test_undo_redo_and_variations_by_keys(window):
     driver = window("connect4")
     driver.click(driver.square("4"))
