@@ -6,6 +6,7 @@
     search.run(evaluate)
     search.play(i, search.result(i).best)
 """
+cimport cython
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -34,6 +35,7 @@ _INSIDE = {"uniform": UNIFORM, "rollout": ROLLOUT}
 _STEP = 32                               # simulations of a slot between two looks at `stop`
 
 
+@cython.no_gc_clear                      # __dealloc__ needs `game`, which the collector of cycles would take away first
 cdef class Search:
     """`n` independent trees of one game, each in a slot 0..n-1.
 

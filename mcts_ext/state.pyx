@@ -1,4 +1,5 @@
 """Games and states as Python sees them; `state.pxd` holds the contract that a game fulfils."""
+cimport cython
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 
@@ -80,6 +81,7 @@ cdef class Game:
         return f"Game({self.name!r})"
 
 
+@cython.no_gc_clear                      # __dealloc__ needs `game`, which the collector of cycles would take away first
 cdef class State:
     """A position of a game: a value that can be copied and played on.
 
