@@ -111,10 +111,14 @@ def test_pondering_may_end_at_once_again_and_again(evaluate):
 
 
 def test_pondering_tells_of_a_failing_evaluator():
+    asked = threading.Event()
+
     def fail(planes, legal):
+        asked.set()
         raise OSError("the network is gone")
     search = Search(make("connect4"), 1, seed=1)
     ponder = Ponder(search, 0, fail)
+    assert asked.wait(10)
     with pytest.raises(OSError, match="the network is gone"):
         ponder.stop()
 
