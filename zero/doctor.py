@@ -18,8 +18,8 @@ from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.games import make_game
 
-MINIMAX_NODES = 4_000  # positions with a larger game tree are left out
-SEARCH_SIMS = 2_000
+MINIMAX_NODES = 1_000  # positions with a larger game tree are left out
+SEARCH_SIMS = 50_000
 
 
 class Fault(Exception):
@@ -37,26 +37,36 @@ class Check:
     fault: str | None = None
 
 
-def random_games(game: Game, count: int, rng: np.random.Generator) -> Iterator[list[State]]:
-    """All positions of `count` uniformly random games, the terminal one last. Raises `Fault` if one does not end."""
+def random_games(game: Game, count: int, rng: np.random.Generator) -> Iterator[tuple[list[State], list[int]]]:
+    """`count` uniformly random games: all positions, the terminal one last, and the moves between them.
+
+    Raises `Fault` if one does not end.
+    """
     for _ in range(count):
         state = game.new_state()
-        states = [state.copy()]
+        states, moves = [state.copy()], []
         while not state.terminal:
             if len(states) > game.max_length:
                 raise Fault(f"a game is longer than max_length = {game.max_length}", state)
             actions = state.legal_actions()
             if not actions:
                 raise Fault("not terminal, yet without a legal action", state)
-            state.play(int(rng.choice(actions)))
+            moves.append(int(rng.choice(actions)))
+            state.play(moves[-1])
             states.append(state.copy())
-        yield states
+        yield states, moves
+
+
+def sample(states: list[State], count: int, rng: np.random.Generator) -> list[State]:
+    """Some of a game's positions, the last among them."""
+    chosen = rng.permutation(len(states) - 1)[: count - 1]
+    return [states[k] for k in chosen] + states[-1:]
 
 
 def check_masks(game: Game, rng: np.random.Generator) -> None:
     """`play` accepts exactly what `legal` marks; nothing is legal at the end."""
-    for states in random_games(game, 3, rng):
-        for state in states:
+    for states, _ in random_games(game, 3, rng):
+        for state in sample(states, 30, rng):
             mask = state.legal()
             if state.terminal and mask.any():
                 raise Fault("terminal, yet actions are legal", state)
@@ -73,7 +83,7 @@ def check_masks(game: Game, rng: np.random.Generator) -> None:
 
 def check_values(game: Game, rng: np.random.Generator) -> None:
     """Outcomes are +1, 0 or -1, belong to terminal positions alone, and change sign with the player."""
-    for states in random_games(game, 20, rng):
+    for states, _ in random_games(game, 5, rng):
         final = states[-1]
         if final.outcome() not in (-1, 0, 1):
             raise Fault(f"outcome {final.outcome()} is not +1, 0 or -1", final)
@@ -87,8 +97,8 @@ def check_values(game: Game, rng: np.random.Generator) -> None:
 
 def check_planes(game: Game, rng: np.random.Generator) -> None:
     """The first plane holds the mover's stones; encoding is finite and the same twice."""
-    for states in random_games(game, 3, rng):
-        for state in states:
+    for states, _ in random_games(game, 3, rng):
+        for state in sample(states, 50, rng):
             planes = state.encode()
             if not np.isfinite(planes).all():
                 raise Fault("planes that are not finite", state)
@@ -100,44 +110,39 @@ def check_planes(game: Game, rng: np.random.Generator) -> None:
 
 
 def check_symmetries(game: Game, rng: np.random.Generator) -> None:
-    """Play mapped by a symmetry leads to the mapped position: board, planes, mask and result."""
-    identity = np.arange(game.num_actions)
-    if not np.array_equal(game.symmetries[0][0], identity):
+    """Play mapped by a symmetry leads to the mapped position: board, planes, mask and result.
+
+    A symmetry that moves the start position (half of Othello's) cannot be played out; it must still belong to the
+    group that the others generate with it.
+    """
+    if not np.array_equal(game.symmetries[0][0], np.arange(game.num_actions)):
         raise Fault("the first symmetry is not the identity")
-    for states in random_games(game, 2, rng):
-        moves = moves_of(states)
-        for number, (actions, points) in enumerate(game.symmetries):
-            mirror = game.new_state()
-            for ply, state in enumerate(states):
-                where = f"symmetry {number}"
-                mapped = np.empty_like(state.legal())
-                mapped[actions] = state.legal()
-                if not np.array_equal(mapped, mirror.legal()):
-                    raise Fault(f"{where}: legal actions do not map", mirror)
-                flat = state.encode().reshape(-1, game.planes)
-                planes = np.empty_like(flat)
-                planes[points] = flat
-                if not np.array_equal(planes, mirror.encode().reshape(-1, game.planes)):
-                    raise Fault(f"{where}: planes do not map", mirror)
-                if ply < len(moves):
-                    mirror.play(int(actions[moves[ply]]))
-            if mirror.outcome() != states[-1].outcome():
-                raise Fault(f"symmetry {number}: the result changes", mirror)
+    group = {(actions.tobytes(), points.tobytes()) for actions, points in game.symmetries}
+    for actions, points in game.symmetries:
+        for other_actions, other_points in game.symmetries:
+            if (actions[other_actions].tobytes(), points[other_points].tobytes()) not in group:
+                raise Fault("one symmetry after another is none")
+    states, moves = next(random_games(game, 1, rng))
+    for number, (actions, points) in enumerate(game.symmetries):
+        mirror = game.new_state()
+        if not maps_to(states[0], mirror, actions, points):
+            continue
+        for ply, state in enumerate(states):
+            if not maps_to(state, mirror, actions, points):
+                raise Fault(f"symmetry {number}: planes or legal actions do not map", mirror)
+            if ply < len(moves):
+                mirror.play(int(actions[moves[ply]]))
+        if mirror.outcome() != states[-1].outcome():
+            raise Fault(f"symmetry {number}: the result changes", mirror)
 
 
-def moves_of(states: list[State]) -> list[int]:
-    """The moves between consecutive positions of a game, found by trying."""
-    moves = []
-    for before, after in zip(states, states[1:], strict=False):
-        for action in before.legal_actions():
-            tried = before.copy()
-            tried.play(action)
-            if tried.hash() == after.hash() and np.array_equal(tried.stones(), after.stones()):
-                moves.append(action)
-                break
-        else:
-            raise Fault("no action leads to the position that followed", before)
-    return moves
+def maps_to(state: State, mirror: State, actions: np.ndarray, points: np.ndarray) -> bool:
+    """Is `mirror` the image of `state` under a symmetry, as far as planes and legal actions tell?"""
+    mask, flat = state.legal(), state.encode().reshape(len(points), -1)
+    mapped_mask, mapped = np.empty_like(mask), np.empty_like(flat)
+    mapped_mask[actions] = mask
+    mapped[points] = flat
+    return np.array_equal(mapped_mask, mirror.legal()) and np.array_equal(mapped, mirror.encode().reshape(flat.shape))
 
 
 def check_notation(game: Game, rng: np.random.Generator) -> None:
@@ -155,18 +160,25 @@ class TooLarge(Exception):
 
 
 def minimax(state: State, budget: list[int]) -> float:
-    """The exact value for the player to move: plain exhaustive negamax. Raises `TooLarge`."""
+    """The exact value for the player to move: exhaustive negamax, wins at once first. Raises `TooLarge`."""
     if state.terminal:
         return state.outcome()
-    best = -1.0
+    children = []
     for action in state.legal_actions():
         budget[0] -= 1
         if budget[0] < 0:
             raise TooLarge
-        after = state.copy()
-        after.play(action)
-        value = minimax(after, budget)
-        best = max(best, -value if after.to_move != state.to_move else value)
+        child = state.copy()
+        child.play(action)
+        if child.terminal and child.to_move != state.to_move and child.outcome() == -1:
+            return 1.0
+        children.append(child)
+    best = -1.0
+    for child in children:
+        value = minimax(child, budget)
+        best = max(best, -value if child.to_move != state.to_move else value)
+        if best == 1:
+            break
     return best
 
 
@@ -174,19 +186,19 @@ def check_search(game: Game, rng: np.random.Generator) -> None:
     """The search's move keeps the value that exhaustive minimax finds, in late positions of random games."""
     search = Search(game, 1, SearchOptions(root="puct"), seed=1)
     tried = 0
-    for states in random_games(game, 12, rng):
+    for states, _ in random_games(game, 6, rng):
         for state in reversed(states[:-1]):
             try:
                 value = minimax(state, [MINIMAX_NODES])
+                search.reset(0, state)
+                search.start(0, SEARCH_SIMS, noise=False)
+                search.run("uniform")
+                best = search.result(0).best
+                after = state.copy()
+                after.play(best)
+                kept = minimax(after, [MINIMAX_NODES])
             except TooLarge:
                 break
-            search.reset(0, state)
-            search.start(0, SEARCH_SIMS, noise=False)
-            search.run("uniform")
-            after = state.copy()
-            best = search.result(0).best
-            after.play(best)
-            kept = minimax(after, [MINIMAX_NODES])
             kept = -kept if after.to_move != state.to_move else kept
             tried += 1
             if kept != value:
@@ -266,7 +278,7 @@ def examine_network(path: Path) -> Iterator[Check]:
     game = make_game(read_about(path)["game"])
     network = load_network(path, game)
     evaluator = NetworkEvaluator(network, game)
-    states = [s for states in random_games(game, 2, np.random.default_rng(0)) for s in states[:-1]]
+    states = [s for states, _ in random_games(game, 2, np.random.default_rng(0)) for s in states[:-1]]
     planes = np.stack([s.encode() for s in states])
     legal = np.stack([s.legal() for s in states])
 
