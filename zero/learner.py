@@ -12,7 +12,7 @@ import numpy as np
 
 import nn
 from mcts_ext.state import Game
-from nn import optim, save
+from nn import cpu, optim, save
 from zero.config import Config
 from zero.errors import UserError
 from zero.network import Network, save_network
@@ -42,10 +42,11 @@ class Losses:
 
 
 class Learner:
-    """Owns the network in training and its optimiser."""
+    """Owns the network in training and its optimiser; `threads` of this machine's cores work on a step."""
 
-    def __init__(self, game: Game, config: Config):
+    def __init__(self, game: Game, config: Config, threads: int = 1):
         self.game, self.config = game, config
+        cpu.set_threads(threads)
         self.network = Network(game, config.network, np.random.default_rng([config.seed, 0]))
         settings = config.learner
         if settings.optimizer == "sgd":

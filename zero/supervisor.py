@@ -42,7 +42,7 @@ class Supervisor:
         self.workers, self.should_stop = workers, should_stop
         self.game = make_game(self.config.game)
         self.replay = Replay(self.game, self.config.replay)
-        self.learner = Learner(self.game, self.config)
+        self.learner = Learner(self.game, self.config, threads=workers)
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
         self.pool = WorkerPool(backend, self.config, workers)
         self.finished: dict[int, GameRecord] = {}  # games of the present iteration
@@ -70,16 +70,26 @@ class Supervisor:
         if found:
             self.state, path = found
             self.learner.load(path)
-        later: dict[int, GameRecord] = {}
-        for record in self.run.games.read(self.display.message):
-            later.setdefault(record.index, record)  # an index comes twice only if a damaged game was played again
+        stored = {record.index: record for record in self.run.games.read(self.display.message)}
+        self._play_again([index for index in range(self.state.games) if index not in stored], stored)
         for index in range(self.state.games):
-            if index not in later:
-                raise UserError(f"{self.run.root}: game {index} is missing from games/; the run cannot go on exactly")
-            self.replay.add(later.pop(index))
-        self.finished = later
+            self.replay.add(stored.pop(index))
+        self.finished = stored
         self.run.trim_metrics(self.state.iteration)
         self._began = time.monotonic() - self.state.seconds
+
+    def _play_again(self, missing: list[int], stored: dict[int, GameRecord]) -> None:
+        """Games that the log lost are played once more with the network that played them; they come out the same."""
+        by_version: dict[int, list[int]] = {}
+        for index in missing:
+            by_version.setdefault(index // self.config.selfplay.games, []).append(index)
+        for version, indices in by_version.items():
+            self.display.message(f"{self.run.root}: playing {len(indices)} lost games of network {version} again")
+            for report in self.pool.play(version, str(self.run.weights_path(version)), indices):
+                for payload in report.records:
+                    record = GameRecord.from_bytes(payload)
+                    self.run.games.append(record)
+                    stored[record.index] = record
 
     @property
     def seconds(self) -> float:

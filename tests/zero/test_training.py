@@ -1,0 +1,181 @@
+"""The whole loop: the same seed gives the same run, a killed run ends where an unbroken one does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from nn import save
+from zero import backends
+from zero.config import Config, from_table
+from zero.display import Display
+from zero.run import RunDirectory
+from zero.supervisor import Stopped, Supervisor
+
+SETTINGS = {
+    "game": "tictactoe",
+    "network": {"blocks": 1, "channels": 8, "policy_channels": 4, "value_channels": 2, "value_hidden": 8},
+    "search": {"root": "gumbel"},
+    "selfplay": {"sims": 4, "games": 24, "lanes": 8, "random_plies": 2},
+    "learner": {"batch": 32, "ema": 0.9},
+    "budget": {"games": 96},
+    "match": {"games": 0},
+}
+
+
+class Quiet(Display):
+    def update(self, status):
+        pass
+
+    def message(self, text):
+        pass
+
+
+def train(root, workers=1, backend="inline", should_stop=lambda: False, **changes):
+    """Trains, or goes on with, the run at `root`."""
+    if (root / "config.toml").exists():
+        run = RunDirectory.open(root)
+    else:
+        run = RunDirectory.create(root, from_table(Config, SETTINGS | changes, "test"), {})
+    Supervisor(run, backends.make(backend), workers, Quiet(), should_stop).train()
+    return run
+
+
+def games(run):
+    """All games by number, without the seconds and such."""
+    return {record.index: record.to_bytes() for record in run.games.read(print)}
+
+
+def weights(run):
+    return {entry.version: entry.sha256 for entry in run.weights()}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("runs") / "unbroken")
+
+
+def test_a_run_leaves_what_it_should(unbroken):
+    assert sorted(games(unbroken)) == list(range(96))
+    assert sorted(weights(unbroken)) == [0, 1, 2, 3, 4]
+    first, last = (save.load(unbroken.weights_path(version)) for version in (0, 4))
+    assert any(not np.array_equal(first[name], last[name]) for name in first)
+    assert len((unbroken.root / "metrics.jsonl").read_text().splitlines()) == 4
+
+
+def test_the_same_seed_gives_the_same_games_and_weights(unbroken, tmp_path):
+    again = train(tmp_path / "again")
+    assert games(again) == games(unbroken)
+    assert weights(again) == weights(unbroken)
+
+
+def test_another_seed_gives_other_games(unbroken, tmp_path):
+    assert games(train(tmp_path / "other", seed=2)) != games(unbroken)
+
+
+def test_games_do_not_depend_on_their_neighbours_or_on_the_worker(unbroken, tmp_path):
+    """The first iteration plays with equal weights: other lanes and other workers, the same games."""
+    other = train(tmp_path / "other", selfplay=SETTINGS["selfplay"] | {"lanes": 3})
+    assert weights(other) == weights(unbroken)
+    two = train(tmp_path / "two", workers=2, backend="process", budget={"games": 24})
+    assert {i: g for i, g in games(unbroken).items() if i < 24} == games(two)
+
+
+def test_a_run_stopped_anywhere_ends_as_the_unbroken_one(unbroken, tmp_path):
+    rng = np.random.default_rng(0)
+    root, stops = tmp_path / "stopped", 0
+    while True:
+        left = int(rng.integers(1, 4))
+
+        def soon():
+            nonlocal left
+            left -= 1
+            return left < 0
+
+        try:
+            run = train(root, should_stop=soon if stops < 6 else lambda: False)
+            break
+        except Stopped:
+            stops += 1
+    assert stops > 2
+    assert games(run) == games(unbroken)
+    assert weights(run) == weights(unbroken)
+
+
+def start(*arguments):
+    environment = dict(os.environ, OPENBLAS_NUM_THREADS="1")
+    command = [sys.executable, "-m", "zero", "train", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_kill_9_at_random_instants_then_resume_is_exact(unbroken, tmp_path):
+    """The process is really killed; what it had finished stays, and the end is the same bit for bit."""
+    rng = np.random.default_rng(1)
+    root = tmp_path / "killed"
+    RunDirectory.create(root, from_table(Config, SETTINGS, "test"), {})
+    kept: dict[int, bytes] = {}
+    for _ in range(3):
+        process = start("--resume", root, "--workers", "1")
+        deadline = time.monotonic() + 60
+        before = size = games_bytes(root)
+        grow = int(rng.integers(200, 3000))
+        while process.poll() is None and size < before + grow and time.monotonic() < deadline:
+            size = games_bytes(root)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        after = games(RunDirectory.open(root))
+        assert kept.items() <= after.items(), "a finished game was lost"
+        kept = after
+    run = train(root)
+    assert games(run) == games(unbroken)
+    assert weights(run) == weights(unbroken)
+
+
+def games_bytes(root):
+    return sum(path.stat().st_size for path in (root / "games").glob("*.seg"))
+
+
+def test_ctrl_c_saves_and_prints_the_resume_line(tmp_path):
+    root = tmp_path / "interrupted"
+    RunDirectory.create(root, from_table(Config, SETTINGS | {"budget": {"games": 10**6}}, "test"), {})
+    process = start("--resume", root, "--workers", "1")
+    while not games_bytes(root) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"zero train --resume {root}" in text
+
+
+def test_a_non_finite_loss_stops_the_run_and_keeps_the_last_state(tmp_path):
+    from zero.errors import UserError
+
+    root = tmp_path / "burst"
+    with pytest.raises(UserError, match=r"not finite at step \d+.*checkpoint \d+"):
+        with np.errstate(all="ignore"):
+            train(root, learner=SETTINGS["learner"] | {"lr": 1e30, "gradient_clip": 0.0})
+    for entry in RunDirectory.open(root).weights():
+        assert all(np.isfinite(a).all() for a in save.load(root / "weights" / entry.file).values())
+
+
+def test_a_damaged_game_is_played_again(unbroken, tmp_path):
+    """A flipped bit in the log costs that game, which is then played anew, and is the same game."""
+    import shutil
+
+    root = tmp_path / "damaged"
+    shutil.copytree(unbroken.root, root)
+    segment = sorted((root / "games").glob("*.seg"))[0]
+    data = bytearray(segment.read_bytes())
+    data[40] ^= 1
+    segment.write_bytes(data)
+    messages = []
+    display = Quiet()
+    display.message = messages.append
+    Supervisor(RunDirectory.open(root), backends.make("inline"), 1, display).train()
+    assert "damaged frame" in messages[0]
+    assert games(RunDirectory.open(root)) == games(unbroken)
