@@ -59,13 +59,9 @@ class Network(layers.Module):
 
 def save_network(path: Path, network: Network, game: str, about: dict | None = None) -> None:
     """Writes weights and what is needed to use them: the game, the architecture, and `about` (JSON values)."""
-    metadata = {
-        "format": FORMAT,
-        "game": game,
-        "network": json.dumps(dataclasses.asdict(network.config)),
-        "about": json.dumps(about or {}),
-    }
-    save.save(path, network.state_dict(), metadata)
+    description = {"game": game, "network": dataclasses.asdict(network.config), "about": about or {}}
+    # One entry: safetensors writes several in random order, and equal networks shall be equal files.
+    save.save(path, network.state_dict(), {FORMAT: json.dumps(description)})
 
 
 def read_about(path: str | Path) -> dict:
@@ -76,11 +72,12 @@ def read_about(path: str | Path) -> dict:
         raise UserError(f"{path}: {error.strerror or error}") from None
     except ValueError as error:
         raise UserError(str(error)) from None
-    if metadata.get("format") != FORMAT:
-        raise UserError(f"{path}: not a network of Zero (format {metadata.get('format', 'missing')!r})")
+    if FORMAT not in metadata:
+        raise UserError(f"{path}: not a network of Zero")
     try:
-        return {"game": metadata["game"]} | {key: json.loads(metadata[key]) for key in ("network", "about")}
-    except (KeyError, ValueError) as error:
+        description = json.loads(metadata[FORMAT])
+        return {key: description[key] for key in ("game", "network", "about")}
+    except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
 
 
