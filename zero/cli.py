@@ -9,6 +9,7 @@ COMMANDS = {
     "play": ("zero.commands.play", "play against it in a window and see what it thinks"),
     "bench": ("zero.commands.bench", "measure rules, search, network or self-play on this machine"),
     "match": ("zero.commands.match", "which of two players is stronger, and how sure is that"),
+    "gtp": ("zero.commands.gtp", "play under the control of Go programs (GTP 2)"),
     "analysis": ("zero.commands.analysis", "answer questions about positions: JSON lines, many at once"),
     "doctor": ("zero.commands.doctor", "check games, networks and the installation on this machine"),
 }

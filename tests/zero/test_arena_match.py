@@ -148,9 +148,9 @@ def test_clocks():
     clock.spend(5)
     assert clock.left == 6
     result = play("mcts:9", "mcts:9", games=2, limits=Limits(time=TimeControl.parse("0.02")), workers=1)
-    assert not result.broken
+    assert not result.broken  # 0.25 s of grace: a busy machine must not lose games
     plies = sum(len(game.moves) - 4 for game in result.games)
-    assert 0.005 < sum(map(sum, (game.seconds for game in result.games))) / plies < 0.04
+    assert 0.01 < sum(map(sum, (game.seconds for game in result.games))) / plies < 0.2
 
 
 # engines that break

@@ -13,12 +13,14 @@ OWNERSHIP_PLAYOUTS = 64
 
 @dataclass(frozen=True)
 class MoveThought:
-    """One move at the root. `value` in [-1, 1] is the root mover's, `pv` the line that begins with the move."""
+    """One move at the root. `value` and its lower confidence bound `lcb` are the root mover's, in [-1, 1]; `pv` is the
+    line that begins with the move."""
 
     action: int
     visits: int
     prior: float
     value: float
+    lcb: float
     pv: tuple[int, ...]
 
 
@@ -42,7 +44,7 @@ def read_thoughts(search: Search, slot: int) -> Thoughts:
     moves = tuple(
         MoveThought(
             int(action), int(result.visits[action]), float(result.prior[action]),
-            float(result.q[action] if result.visits[action] else result.value),
+            float(result.q[action] if result.visits[action] else result.value), float(result.lcb[action]),
             tuple(result.pv) if action == result.best else tuple(search.principal_variation(slot, int(action))))
         for action in order)
     return Thoughts(int(result.best), float(result.value), float(result.raw_value), int(result.visits.sum()), moves,
