@@ -100,6 +100,12 @@ def _step(node, out):
     return run
 
 
+def _may_overwrite(node, parent, storage):
+    """Whether an elementwise `node` may write where it reads `parent`: element by element, not through a view."""
+    direct = all(p is parent for p in node.parents if storage[p] is parent)
+    return direct and (is_elementwise(node) or node.op is fused) and parent.shape == node.shape
+
+
 def _assign(graph):
     """Buffer number of each node that fills one, and the buffers' sizes: first fit over the values' lifetimes."""
     storage = {}  # node -> the node whose memory it may share
@@ -116,7 +122,7 @@ def _assign(graph):
     for i, node in enumerate(graph.nodes):
         dying = {storage[p] for p in node.parents if last_use[storage[p]] == i and storage[p] in homes}
         if node.kind == "operation" and _fills(node):
-            in_place = {d for d in dying if (is_elementwise(node) or node.op is fused) and d.shape == node.shape}
+            in_place = {d for d in dying if _may_overwrite(node, d, storage)}
             free += [homes[d] for d in in_place]
             dying -= in_place
             fitting = [b for b in free if sizes[b] >= _nbytes(node)]

@@ -110,6 +110,17 @@ def test_buffers_are_shared_and_never_too_early():
         np.testing.assert_array_equal(ours, expected)
 
 
+def test_nothing_is_overwritten_through_a_view():
+    def function(x):
+        y = x * 2
+        return y.flip(0) * y.T + 1.0, (x + 1).flip(0) * 3.0 - 2.0
+
+    x = np.random.default_rng(0).normal(size=(300, 300))
+    graph = trace(function, x)
+    for ours, expected in zip(Plan(fuse_elementwise(graph))(x), graph.run(x), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
 class Digits(Module):
     def __init__(self, rng, dropout=0.0):
         self.body = Sequential(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nn import Parameter, Tensor, ops, save
+from nn import Parameter, Tensor, infer, ops, save
 from nn.layers import (
     BatchNorm,
     Conv2d,
@@ -114,6 +114,18 @@ def test_ten_steps_equal_pytorch(ours, theirs, options):
         net.eval()(Tensor(x.astype(np.float64))).data,
         twin.eval()(torch.tensor(x).double()).detach().numpy(), rtol=1e-6, atol=1e-8,
     )  # fmt: skip
+
+
+def test_float32_inference_is_within_1e_5_of_pytorch_in_float64():
+    torch = pytest.importorskip("torch")
+    net = SmallNet(np.random.default_rng(0))
+    twin = torch_twin(torch, net).eval()
+    x, _ = batch(1, n=32)
+    expected = twin(torch.tensor(x).double()).detach().numpy()
+    (logits,) = infer.compile(net, x.shape[1:])(x)
+    assert np.linalg.norm(logits - expected) < 1e-5 * np.linalg.norm(expected)
+    eager = net.eval()(Tensor(x)).data
+    assert np.linalg.norm(eager - expected) < 1e-5 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("make", [
