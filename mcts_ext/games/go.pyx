@@ -261,8 +261,8 @@ cdef class Go(Game):
             raise ValueError(f"{self.name}: ko = {ko!r}: must be positional or simple")
         if not 1 <= history <= STEPS:
             raise ValueError(f"{self.name}: history = {history}: must be 1 to {STEPS}")
-        if 2 * komi != int(2 * komi):
-            raise ValueError(f"{self.name}: komi = {komi}: must be a whole or half number of points")
+        if not abs(komi) <= MAX_SIDE * MAX_SIDE:
+            raise ValueError(f"{self.name}: komi = {komi}: must be from -{MAX_SIDE * MAX_SIDE} to {MAX_SIDE * MAX_SIDE}")
         self.geometry = "points"
         self.symmetries = board_symmetries(rows, cols, extra_actions=1)
         rule_set = RULE_SETS[rules]

@@ -127,6 +127,21 @@ def test_perft_agrees_with_a_plain_implementation(rows, cols, depth, rules):
     assert ours == theirs
 
 
+@pytest.mark.parametrize("name", ["go5", "go9", "go13", "go19"])
+def test_the_count_agrees_with_sgfmill(name):
+    boards = pytest.importorskip("sgfmill.boards")
+    game = games.make(name, komi=0)
+    margins = set()
+    for seed in range(20):
+        state, board = game.new_state(), boards.Board(game.rows)
+        state.playout(seed)
+        points = [np.argwhere(state.stones()[::-1] == colour).tolist() for colour in (1, 2)]
+        board.apply_setup(*points, [])
+        assert state.score() == (board.area_score() if state.to_move == 0 else -board.area_score())
+        margins.add(state.score())
+    assert len(margins) > 3
+
+
 def play_all(game, moves, state=None):
     state = state or game.new_state()
     for move in moves.split():
@@ -265,6 +280,6 @@ def test_liberty_planes_count_different_empty_points():
 
 def test_wrong_settings_are_refused():
     for settings, why in [({"rules": "japanese"}, "must be chinese or tromp-taylor"), ({"ko": "none"}, "positional"),
-                          ({"history": 9}, "must be 1 to 8"), ({"komi": 7.3}, "whole or half")]:
+                          ({"history": 9}, "must be 1 to 8"), ({"komi": float("nan")}, "from -361 to 361")]:
         with pytest.raises(ValueError, match=why):
             games.make("go9", **settings)
