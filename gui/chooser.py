@@ -7,6 +7,7 @@ import pygame
 
 from gui import dialogs, panels, players, rects
 from gui.board import BoardView
+from gui.engine import PLAYS_ONLY
 from gui.geometry import action_map, labels
 from gui.looks import LOOKS, family, look
 from gui.model import HUMAN, Setup, Side
@@ -190,7 +191,7 @@ class Chooser:
             rects.left(line, px(110))
             ui.text_field(f"own{side}", line, chosen.player, lambda v: self.choose_side(side, player=v),
                           hint=t("choose.bad_player"))
-        if chosen.player not in (HUMAN, "random"):
+        if not chosen.player.startswith((HUMAN, *PLAYS_ONLY)):
             self._strength(ui, rect, side, chosen)
 
     def _strength(self, ui: Ui, rect: Rect, side: int, chosen: Side) -> None:

@@ -24,10 +24,16 @@ MAX_GARBAGE = 20  # unreadable lines before the child counts as broken
 STDERR_LINES = 20
 MAX_LINE = 16_000_000  # characters
 QUIT_SECONDS = 1.0
+WRONG_INPUT = 2  # exit code: there is no such player, and there will be none at the next start
+
+
+PLAYS_ONLY = ("random", "solver", "gtp:", "gomocup:")  # players that do not search in our process: no analysis
 
 
 def analysis_command(player: str, game: str) -> list[str]:
     """The command line of an engine process for a player (see the analysis protocol)."""
+    if player.startswith(PLAYS_ONLY):
+        return [sys.executable, "-m", "gui.seat_engine", player, game]
     start = "import sys; from zero.cli import main; sys.exit(main())"
     return [sys.executable, "-c", start, "analysis", player, "--game", game]
 
@@ -201,9 +207,9 @@ class Engine:
 
     def _died(self) -> None:
         code = self.process.poll()
-        self._broken(f"ended with code {code}")
+        self._broken(f"ended with code {code}", hopeless=code == WRONG_INPUT and self.state == "starting")
 
-    def _broken(self, reason: str) -> None:
+    def _broken(self, reason: str, hopeless: bool = False) -> None:
         """The child is of no use any more: try again after a pause, or give up."""
         last_words = self._stderr[-1] if self._stderr else ""
         self.problem = f"{reason}: {last_words}" if last_words else reason
@@ -211,7 +217,7 @@ class Engine:
         now = self.clock()
         self.restarts = 0 if now - self._failed_at > HEALTHY_AFTER else self.restarts
         self._failed_at = now
-        if self.restarts >= MAX_RESTARTS:
+        if hopeless or self.restarts >= MAX_RESTARTS:
             self.state = "failed"
             for request in list(self.open.values()):
                 request.sent = None

@@ -7,6 +7,7 @@ import pygame
 from gui import clock, rects, review
 from gui.analysis import win_rate
 from gui.board import piece
+from gui.engine import PLAYS_ONLY
 from gui.looks import family, look
 from gui.model import Match, Node, Side
 from gui.overlays import short
@@ -34,6 +35,8 @@ def player_name(t: Translator, side: Side) -> str:
     """`Human`, or the player's line and its strength."""
     if side.human:
         return t("human")
+    if side.player.startswith(PLAYS_ONLY):
+        return side.player
     strength = t("choose.seconds", n=f"{side.seconds:g}") if side.seconds else t("choose.sims", n=side.sims)
     return f"{side.player} · {strength if side.seconds or side.sims else t('choose.policy_only')}"
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from gui.analysis import Analysis, from_answer
 from gui.clock import Clock
-from gui.engine import Engine, analysis_command
+from gui.engine import PLAYS_ONLY, Engine, analysis_command
 from gui.model import Illegal, Match, Node, Side
 
 ENDLESS = 10_000_000  # simulations, when a deadline ends the search
-REPORT_EVERY = 0.1  # seconds
+REPORT_EVERY = 0.1  # seconds, while somebody looks
+SIGN_OF_LIFE = 1.0  # seconds, otherwise: a long search is no silence
 TOP = 8
 WATCHING_PACE = 0.4  # seconds at least between the moves of two engines, so that people can follow
 
@@ -90,7 +91,6 @@ class Session:
         self.review_left = 0
         self._asked: tuple | None = None  # what the open question was about
         self._request: tuple[Engine, str] | None = None
-        self._deadline: float | None = None
         self._move_at: tuple[float, int, str] | None = None  # (time, generation, move): an answer held back
         self._reviews: list[tuple[Engine, str]] = []
 
@@ -125,9 +125,10 @@ class Session:
             self.say_result()
 
     def analysis_player(self) -> str:
-        """Whose thoughts are shown: the opponent's, or the one chosen for analysis."""
+        """Whose thoughts are shown: the opponent's if it has any, else those of the one chosen for analysis."""
         mover, other = self.match.side, self.match.setup.sides[1 - self.match.state.to_move]
-        return next((side.player for side in (mover, other) if not side.human), self.analyst)
+        thinking = [side.player for side in (mover, other) if not side.human and not side.player.startswith(PLAYS_ONLY)]
+        return thinking[0] if thinking else self.analyst
 
     def thinking(self) -> bool:
         return bool(self._request and self._asked and self._asked[0] == "move")
@@ -142,13 +143,11 @@ class Session:
             self._move_at = None
             if generation == self.match.generation:
                 self._engine_plays(move)
-        if self._deadline is not None and now >= self._deadline:
-            self._time_up()
         self._ask()
 
     def next_deadline(self) -> float | None:
         """When `update` is due though no event came (clock time)."""
-        times = [self.engines.next_deadline(), self._deadline, self._move_at[0] if self._move_at else None]
+        times = [self.engines.next_deadline(), self._move_at[0] if self._move_at else None]
         return min((t for t in times if t is not None), default=None)
 
     def review(self, sims: int) -> None:
@@ -174,17 +173,18 @@ class Session:
     # -- questions -------------------------------------------------------------------------------------------------
 
     def _wanted(self) -> tuple | None:
-        """What should be under way now: ('move' | 'look', generation, player, simulations, seconds)."""
-        match = self.match
+        """What should be under way now: ('move' | 'look', generation, player, simulations, seconds, ownership)."""
+        match, owned = self.match, self.seeing.ownership and self.match.komi() is not None
         if match.engine_to_move:
             if self._move_at and self._move_at[1] == match.generation:
                 return None
             side = match.side
-            return "move", match.generation, side.player, ENDLESS if side.seconds else side.sims, side.seconds
+            return "move", match.generation, side.player, ENDLESS if side.seconds else side.sims, side.seconds, owned
         if self.seeing.any and not match.over:
             have = match.node.analysis
-            if not (have and have.done and have.visits >= 0.9 * self.analysis_sims):
-                return "look", match.generation, self.analysis_player(), self.analysis_sims, 0.0
+            enough = have and have.done and have.visits >= 0.9 * self.analysis_sims
+            if not enough or (owned and not have.ownership):
+                return "look", match.generation, self.analysis_player(), self.analysis_sims, 0.0, owned
         return None
 
     def _ask(self) -> None:
@@ -195,29 +195,26 @@ class Session:
         self._asked = wanted
         if wanted is None:
             return
-        kind, generation, player, sims, seconds = wanted
+        kind, generation, player, sims, seconds, owned = wanted
         node = self.match.node
         engine = self.engines.get(player, self.match.setup.game)
-        request = engine.ask(self.payload(node, sims, REPORT_EVERY if seconds or self.seeing.any else None),
-                             lambda answer: self._answered(kind, generation, node, answer))
+        payload = self.payload(node, sims) | {"report_every": REPORT_EVERY if self.seeing.any else SIGN_OF_LIFE}
+        payload |= {"time": seconds} if seconds else {}
+        payload |= {"ownership": True} if owned else {}
+        request = engine.ask(payload, lambda answer: self._answered(kind, generation, node, answer))
         self._request = (engine, request)
-        self._deadline = self.now() + seconds if seconds else None
         if kind == "move":
             self.say("status.thinking", side=self.match.state.to_move)
 
-    def payload(self, node: Node, sims: int, report_every: float | None = None) -> dict:
-        payload = {"moves": node.moves(), "sims": sims, "top": TOP}
-        if report_every:
-            payload["report_every"] = report_every
-        if self.match.setup.komi is not None and self.match.komi() is not None:
-            payload["komi"] = self.match.komi()
-        return payload
+    def payload(self, node: Node, sims: int) -> dict:
+        """A request about a position."""
+        return {"moves": node.moves(), "sims": sims, "top": TOP}
 
     def _drop_request(self) -> None:
         if self._request:
             engine, request = self._request
             engine.cancel(request)
-        self._request = self._deadline = None
+        self._request = None
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
@@ -225,7 +222,7 @@ class Session:
         analysis = self._keep(node, answer)
         if analysis is None or not analysis.done:
             return
-        self._request = self._deadline = None
+        self._request = None
         if kind == "move" and generation == self.match.generation:
             self._hold_back(self._choose(analysis, self.match.side))
 
@@ -245,20 +242,11 @@ class Session:
         return analysis
 
     def _choose(self, analysis: Analysis, side: Side) -> str:
-        """The best move, or one drawn by visits where a temperature is set."""
-        moves = [m for m in analysis.moves if m.visits > 0]
-        if side.temperature <= 0 or not moves:
+        """The best move, or one drawn by visits (without a search by prior) where a temperature is set."""
+        weights = {m.move: m.visits for m in analysis.moves if m.visits > 0} or analysis.policy
+        if side.temperature <= 0 or not weights:
             return str(analysis.best)
-        weights = [m.visits ** (1 / side.temperature) for m in moves]
-        return self.random.choices([m.move for m in moves], weights)[0]
-
-    def _time_up(self) -> None:
-        """The engine's time per move is over: its last report decides."""
-        analysis = self.match.node.analysis
-        self._deadline = None
-        if analysis and analysis.best:
-            self._drop_request()
-            self._hold_back(self._choose(analysis, self.match.side))
+        return self.random.choices(list(weights), [w ** (1 / side.temperature) for w in weights.values()])[0]
 
     def _hold_back(self, move: str) -> None:
         both_engines = not any(side.human for side in self.match.setup.sides)
@@ -268,6 +256,9 @@ class Session:
             self._engine_plays(move)
 
     def _engine_plays(self, move: str) -> None:
+        if move == "resign":
+            self.resign()
+            return
         try:
             self._played(self.match.play_text(move))
         except ValueError:

@@ -36,7 +36,7 @@ class Driver:
         for _ in range(times):
             self.app.step(0.005)
 
-    def wait(self, until, seconds: float = 10.0) -> None:
+    def wait(self, until, seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
         while not until():
             assert time.monotonic() < end, "the window did not get there in time"

@@ -1,0 +1,69 @@
+"""Players that only play (another program, a solver, random moves) behind the analysis protocol.
+
+A child process of the window: `python -m gui.seat_engine PLAYER GAME`. It answers each request with the player's move.
+"""
+
+import json
+import sys
+
+from zero.arena.players import parse_player
+from zero.arena.seats import Limits, PlayerFailure, Seat, open_seat
+from zero.errors import UserError
+from zero.games import make_game
+
+
+class Table:
+    """One board. Moves that only go on from the last position are played, others set up anew."""
+
+    def __init__(self, player: str, game: str):
+        self.game = make_game(game)
+        self.seat: Seat = open_seat(parse_player(player), self.game, 1, Limits())
+        self.played: list[str] | None = None
+        self.requests = 0
+
+    def answer(self, request: dict) -> dict:
+        """Raises ValueError for impossible moves, PlayerFailure when the player breaks down."""
+        self.requests += 1
+        moves = list(request["moves"])
+        state = self.game.new_state()
+        for move in moves:
+            state.play(self.game.text_to_action(move))
+        if state.terminal:
+            return {"done": True, "value": state.outcome(), "visits": 0, "moves": []}
+        if self.played is None or moves[:len(self.played)] != self.played:
+            self.seat.reset(0, self.requests)
+            self.played = []
+        for move in moves[len(self.played):]:
+            self.seat.play(0, self.game.text_to_action(move))
+        self.played = moves
+        choice = self.seat.choose([0])[0]
+        if isinstance(choice, PlayerFailure):
+            raise choice
+        best = "resign" if choice.action is None else self.game.action_to_text(choice.action)
+        value = choice.value or 0.0
+        candidate = {"move": best, "visits": choice.visits, "value": value, "pv": [best]}
+        return {"done": True, "best": best, "value": value, "visits": choice.visits,
+                "moves": [] if choice.action is None else [candidate]}
+
+
+def main(player: str, game: str) -> int:
+    try:
+        table = Table(player, game)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "cancel" in request:
+            continue
+        try:
+            answer = table.answer(request)
+        except (ValueError, PlayerFailure) as error:
+            table.played, answer = None, {"error": str(error)}
+        print(json.dumps({"id": request["id"], **answer}), flush=True)
+    table.seat.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
