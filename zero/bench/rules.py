@@ -91,7 +91,7 @@ def _openspiel_playouts(name: str, seed: int) -> Callable[[int], int]:
         import pyspiel
     except ImportError:
         raise UserError("OpenSpiel is not installed; pip install open_spiel, or leave out --vs-openspiel") from None
-    game = pyspiel.load_game(_openspiel_name(name))
+    game = pyspiel.load_game(openspiel_name(name))
     start = game.new_initial_state()
 
     def play(count: int) -> int:
@@ -103,7 +103,8 @@ def _openspiel_playouts(name: str, seed: int) -> Callable[[int], int]:
     return play
 
 
-def _openspiel_name(name: str) -> str:
+def openspiel_name(name: str) -> str:
+    """What OpenSpiel calls a game of ours. Raises UserError if it has none."""
     for pattern, theirs in OPENSPIEL.items():
         match = re.fullmatch(pattern, name)
         if match:
