@@ -63,8 +63,11 @@ class Pipeline:
 def from_source(source: Iterable):
     """The elements of a sequence (with `len` and indexing) or of any iterable that can be started again.
 
-    A sequence resumes at an index; another iterable is run through up to the place.
+    A sequence resumes at an index; another iterable is run through up to the place. Raises TypeError for an iterator,
+    which can be run through only once.
     """
+    if iter(source) is source:
+        raise TypeError("from_source: an iterator can be used only once: give a sequence, or an object with __iter__")
     return Pipeline(lambda state, epoch: _Source(source, state))
 
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "match": ("zero.commands.match", "which of two players is stronger, and how sure is that"),
     "gtp": ("zero.commands.gtp", "play under the control of Go programs (GTP 2)"),
     "analysis": ("zero.commands.analysis", "answer questions about positions: JSON lines, many at once"),
+    "export": ("zero.commands.export", "a network as ONNX, and what 8-bit inference would lose"),
     "doctor": ("zero.commands.doctor", "check games, networks and the installation on this machine"),
 }
 INTERRUPTED = 130

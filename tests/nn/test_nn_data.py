@@ -114,6 +114,11 @@ def test_an_error_in_prefetch_arrives_at_its_element():
     assert list(iterator) == []
 
 
+def test_sources_that_cannot_start_again_are_refused():
+    with pytest.raises(TypeError, match="only once"):
+        from_source(x for x in range(3))
+
+
 def test_sizes_are_checked():
     for stage in (lambda p: p.batch(0), lambda p: p.prefetch(0), lambda p: p.shuffle(-1, seed=0)):
         with pytest.raises(ValueError, match="must be 1 or more"):
