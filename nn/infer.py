@@ -14,6 +14,8 @@ from nn.graph.convolution import tower
 from nn.int8 import calibrate
 from nn.tensor import Tensor
 
+_RECORDED_SIZES = 32  # CUDA graphs kept, one per batch size; each holds its own memory
+
 
 def compile(module, input_shape, dtype="float32", threads=1, calibration=None):
     """A `Plan` that computes `module.eval()(x)` for any batch size.
@@ -58,6 +60,7 @@ class Plan:
         slots = {node: i for i, node in enumerate(graph.nodes)}
         self._values = [_frozen(node) for node in graph.nodes]
         self._xp = module_of(self._device(graph))
+        self._seen, self._recorded = set(), {}
         self._input = slots[graph.placeholders[0]]
         self._outputs = [slots[node] for node in graph.outputs]
         self._steps = [
@@ -73,19 +76,39 @@ class Plan:
     def __call__(self, x):
         if len(x) == 0:
             return tuple(out[:0] for out in self(np.zeros((1, *self.input_shape), np.float32)))
-        values = self.values(x)
-        return tuple(Tensor(values[slot]).numpy() for slot in self._outputs)
+        x = self._xp.asarray(self._checked(x))
+        run = self._outputs_of if self._xp is np else self._launches(len(x))
+        return tuple(Tensor(out).numpy() for out in run(x))
 
     def values(self, x):
         """The value of every node of the graph."""
-        x = np.ascontiguousarray(x)
-        if x.dtype != np.float32 or x.shape[1:] != self.input_shape:
-            raise ValueError(f"plan: input {list(x.shape)} {x.dtype}, must be [n, *{list(self.input_shape)}] float32")
         values = list(self._values)
-        values[self._input] = self._xp.asarray(x)
+        values[self._input] = self._xp.asarray(self._checked(x))
         for out, function, slots, numbers in self._steps:
             values[out] = function([values[s] if s is not None else v for s, v in zip(slots, numbers, strict=True)])
         return values
+
+    def _checked(self, x):
+        if x.dtype != np.float32 or x.shape[1:] != self.input_shape:
+            raise ValueError(f"plan: input {list(x.shape)} {x.dtype}, must be [n, *{list(self.input_shape)}] float32")
+        return x if self._xp is not np else np.ascontiguousarray(x)
+
+    def _outputs_of(self, x):
+        values = self.values(x)
+        return [values[slot] for slot in self._outputs]
+
+    def _launches(self, n):
+        """What computes a batch of `n` on a card: step by step at first, one CUDA graph for a size that comes back."""
+        if n not in self._recorded:
+            if n not in self._seen:
+                self._seen.add(n)
+                return self._outputs_of
+            from nn.cuda.capture import Captured
+
+            if len(self._recorded) == _RECORDED_SIZES:
+                self._recorded.pop(next(iter(self._recorded)))
+            self._recorded[n] = Captured(self._outputs_of, self._xp.zeros((n, *self.input_shape), np.float32))
+        return self._recorded[n]
 
 
 def _function(node, make_tower):

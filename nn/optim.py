@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from nn.backend import array_module
+from nn import reference
+from nn.backend import array_module, kernels
 
 _BLOCK = 16384  # floats; all arrays of an update together stay within a core's second-level cache
 
@@ -123,15 +124,8 @@ class SGD(Optimizer):
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
 
     def _update(self, p, g, velocity):
-        if self.weight_decay:
-            g += self.weight_decay * p
-        velocity *= self.momentum
-        velocity += g
-        if self.nesterov:
-            g += self.momentum * velocity
-            p -= self.lr * g
-        else:
-            p -= self.lr * velocity
+        update = kernels(p).sgd_update if p.dtype == np.float32 else reference.sgd_update
+        update(p, g, velocity, self.lr, self.momentum, self.weight_decay, self.nesterov)
 
 
 class Adam(Optimizer):

@@ -115,6 +115,19 @@ def bn_act_backward(g, out, y, mean, inv_std, gamma, relu=True, need_residual=Fa
     return gy, dgamma, dbeta, g if need_residual else None
 
 
+def sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov):
+    """`nn.optim.SGD`'s update of the flat arrays `p`, `velocity` `[size]` in place; `g` is used up."""
+    if weight_decay:
+        g += weight_decay * p
+    velocity *= momentum
+    velocity += g
+    if nesterov:
+        g += momentum * velocity
+        p -= lr * g
+    else:
+        p -= lr * velocity
+
+
 def round_bfloat16(x):
     """`x` float32 rounded to the nearest bfloat16 (ties to even), still stored as float32."""
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)

@@ -1,6 +1,5 @@
 """Arrays that are not numpy's: every operation and a training step on a pretended device; the real one if there is."""
 
-import sys
 import zlib
 
 import fake_cupy
@@ -9,19 +8,19 @@ import pytest
 from nn_cases import CASES, Case
 from test_nn_infer import DualHead
 
-from nn import Tensor, backend, infer, ops
+from nn import Tensor, backend, infer, ops, reference
 from nn.average import EMA
+from nn.cuda import capture
 from nn.optim import SGD, AdamW, Muon, clip_grad_norm
 
 
 @pytest.fixture
 def device(monkeypatch):
     """ "cuda" as pretended by fake_cupy, with the reference kernels."""
-    backend._kernels.cache_clear()
+    compiled = backend._kernels("cpu")
     monkeypatch.setattr(backend, "cupy", lambda: fake_cupy)
-    monkeypatch.setitem(sys.modules, "nn.cuda", None)
-    yield "cuda"
-    backend._kernels.cache_clear()
+    monkeypatch.setattr(backend, "_kernels", lambda device: compiled if device == "cpu" else reference)
+    return "cuda"
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -93,12 +92,28 @@ def test_every_operation_on_the_card(case: Case):
         np.testing.assert_allclose(a.grad.get(), b.grad, rtol=1e-8, atol=1e-10)
 
 
-def test_compiled_inference_runs_there(device):
+def test_compiled_inference_runs_there(device, monkeypatch):
+    recordings = []
+
+    class Captured:
+        """Runs what the real one would record."""
+
+        def __init__(self, function, example):
+            recordings.append(len(example))
+            self.function, self.shape = function, example.shape
+
+        def __call__(self, x):
+            assert x.shape == self.shape
+            return self.function(x)
+
+    monkeypatch.setattr(capture, "Captured", Captured)
     rng = np.random.default_rng(0)
     net = DualHead(rng)
     x = rng.normal(size=(5, 6, 5, 3)).astype(np.float32)
     expected = infer.compile(net, (6, 5, 3))(x)
     plan = infer.compile(net.to(device), (6, 5, 3))
-    for ours, theirs in zip(plan(x), expected, strict=True):
-        assert isinstance(ours, np.ndarray)
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-5)
+    for n in (5, 3, 5, 5):
+        for ours, theirs in zip(plan(x[:n]), expected, strict=True):
+            assert isinstance(ours, np.ndarray)
+            np.testing.assert_allclose(ours, theirs[:n], rtol=1e-4, atol=2e-5)
+    assert recordings == [5]  # a size that came once is not worth a recording
