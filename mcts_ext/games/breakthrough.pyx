@@ -180,7 +180,7 @@ cdef class Breakthrough(Game):
     def text_to_action(self, str text):
         action = self.actions_by_text.get(text.strip().lower())
         if action is None:
-            raise ValueError(f"{self.name}: {text!r} is not a move; moves are written as {self.texts[self.num_actions - 2]}, "
+            raise ValueError(f"{self.name}: {text!r} is not a move; moves are written as {self.texts[0]}, "
                              "the cell left and the cell entered")
         return action
 

@@ -261,8 +261,8 @@ cdef class Go(Game):
             raise ValueError(f"{self.name}: ko = {ko!r}: must be positional or simple")
         if not 1 <= history <= STEPS:
             raise ValueError(f"{self.name}: history = {history}: must be 1 to {STEPS}")
-        if not abs(komi) <= MAX_SIDE * MAX_SIDE:
-            raise ValueError(f"{self.name}: komi = {komi}: must be from -{MAX_SIDE * MAX_SIDE} to {MAX_SIDE * MAX_SIDE}")
+        if not abs(komi) <= 361:
+            raise ValueError(f"{self.name}: komi = {komi}: must be from -361 to 361")
         self.geometry = "points"
         self.symmetries = board_symmetries(rows, cols, extra_actions=1)
         rule_set = RULE_SETS[rules]

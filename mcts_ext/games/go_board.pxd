@@ -1,9 +1,9 @@
 """A Go board: chains of stones with their liberties kept up to date, captures, ko and superko.
 
-Points lie in rows of `stride` = columns + 1 with one edge point between them, so that the four neighbours of a point are
-p - stride, p - 1, p + 1, p + stride and no bounds are tested. A chain is a circular list of stones; its record lies at
-one of them, the head. Liberties are counted once per adjacent stone ("pseudo-liberties", as in libEGO by L. Lew): the
-count is 0 exactly when the chain has none, and costs one addition per neighbour to maintain.
+Points lie in rows of `stride` = columns + 1 with one edge point between them, so that the four neighbours of a point
+are p - stride, p - 1, p + 1, p + stride and no bounds are tested. A chain is a circular list of stones; its record lies
+at one of them, the head. Liberties are counted once per adjacent stone ("pseudo-liberties", as in libEGO by L. Lew):
+the count is 0 exactly when the chain has none, and costs one addition per neighbour to maintain.
 
 Positional superko (no board may come back) is tested by Zobrist hashes of 64 bits against the whole game. A stone of
 colour c on point p can restore an earlier board only if a stone of that colour was taken from p since, so a flag on

@@ -1,4 +1,4 @@
-"""Games written in Python: `PythonGame` turns an object with the five ideas of a game into a `Game` for everything here.
+"""Games written in Python: `PythonGame` turns an object with the ideas of a game into a `Game` for everything here.
 
 The object's methods take a state, any hashable value that is never changed in place, such as a tuple:
 
@@ -10,8 +10,8 @@ The object's methods take a state, any hashable value that is never changed in p
     encode(state) -> planes [rows, cols, planes], seen by the player to move: own stones, then the opponent's, then any
 
 Its attributes are `name`, `rows`, `cols`, `planes`, `num_actions` and `max_length` (plies, an upper bound). Optional:
-`action_to_text(action)` (cells `a1`.. where every action is one, else numbers from 1), `symmetries` (a list of action and
-point permutations, see `Game`), `geometry` ("cells"), `draw(state)`.
+`action_to_text(action)` (cells `a1`.. where every action is one, else numbers from 1), `symmetries` (a list of action
+and point permutations, see `Game`), `geometry` ("cells"), `draw(state)`.
 
 Every call takes the GIL, so such a game is slow, and more threads do not help; all else is as for compiled games.
 """
