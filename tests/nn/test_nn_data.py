@@ -91,13 +91,13 @@ def test_prefetch_works_ahead_and_ends_its_thread():
     iterator = iter(from_source(range(10)).map(lambda x: calls.append(x) or x).prefetch(2))
     assert next(iterator) == 0
     (thread,) = set(threading.enumerate()) - before
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while len(calls) < 4 and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(0.05)
     assert len(calls) == 4  # one taken, two in the queue, one waiting to enter
     del iterator
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 
