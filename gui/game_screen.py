@@ -15,7 +15,7 @@ REVIEW_SIMS = 200
 SEE_KEYS = {pygame.K_F2: "candidates", pygame.K_F3: "policy", pygame.K_F4: "ownership", pygame.K_F5: "graph",
             pygame.K_F6: "numbers", pygame.K_F7: "mistakes", pygame.K_F8: "simulation", pygame.K_F9: "time"}
 SEE = tuple(SEE_KEYS.values())
-CHIP = 88  # design pixels that the name of a way of seeing needs
+CHIP = 98  # design pixels that the name of a way of seeing needs
 
 
 class GameScreen:

@@ -15,8 +15,8 @@ from zero.games import make_game
 class Table:
     """One board. Moves that only go on from the last position are played, others set up anew."""
 
-    def __init__(self, player: str, game: str):
-        self.game = make_game(game)
+    def __init__(self, player: str, game: str, komi: float | None):
+        self.game = make_game(game, **({} if komi is None else {"komi": komi}))
         self.seat: Seat = open_seat(parse_player(player), self.game, 1, Limits())
         self.played: list[str] | None = None
         self.requests = 0
@@ -47,21 +47,23 @@ class Table:
 
 
 def main(player: str, game: str) -> int:
-    try:
-        table = Table(player, game)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
+    tables: dict[float | None, Table] = {}  # by komi
     for line in sys.stdin:
         request = json.loads(line)
         if "cancel" in request:
             continue
+        komi = request.get("komi")
         try:
+            table = tables[komi] = tables.get(komi) or Table(player, game, komi)
             answer = table.answer(request)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            return 2
         except (ValueError, PlayerFailure) as error:
             table.played, answer = None, {"error": str(error)}
         print(json.dumps({"id": request["id"], **answer}), flush=True)
-    table.seat.close()
+    for table in tables.values():
+        table.seat.close()
     return 0
 
 

@@ -7,10 +7,10 @@ from mcts_ext.state import Game
 from zero.errors import UserError
 
 
-def make_game(name: str) -> Game:
-    """The game of that name. Raises `UserError` with the nearest name there is."""
+def make_game(name: str, **settings) -> Game:
+    """The game of that name, with settings such as `komi`. Raises `UserError` with the nearest name there is."""
     try:
-        return games.make(name)
+        return games.make(name, **settings)
     except (KeyError, ValueError) as error:
         known = list(games.names())
         close = difflib.get_close_matches(name, known, 1)

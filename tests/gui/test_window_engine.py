@@ -8,6 +8,7 @@ import pytest
 from conftest import Driver, pygame
 
 from gui.engine import analysis_command
+from gui.model import Setup
 
 
 @pytest.fixture
@@ -72,6 +73,15 @@ def test_players_that_only_play(real, player):
     driver.wait(lambda: driver.match.node.ply == 2)
     if player == "solver":
         assert driver.match.node.text in ("a1", "c1", "a3", "c3")  # every other answer to the centre loses
+
+
+def test_the_komi_agreed_on_reaches_the_engine(real):
+    driver = real("go5")
+    driver.app.start_game(Setup("go5", komi=200.5))
+    driver.step()
+    driver.key(pygame.K_F2)
+    driver.wait(lambda: driver.match.node.analysis and driver.match.node.analysis.done)
+    assert driver.match.node.analysis.value < -0.9  # Black cannot make up for it
 
 
 def test_against_another_program_over_gtp(real):

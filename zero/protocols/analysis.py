@@ -53,6 +53,7 @@ class Request:
     id: str
     moves: tuple[str, ...] = ()
     game: str | None = None
+    komi: float | None = None  # of games that have it; None: the game's own
     stones: dict | None = None  # {"black": [...], "white": [...], "to_move": "black"} before the moves
     sims: int | None = None
     time: float | None = None  # seconds at most
@@ -84,6 +85,7 @@ def _is_number(value: Any, low: float, high: float) -> bool:
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "moves": (_is_texts, 'a list of moves, as in ["4", "4"]'),
     "game": (lambda v: isinstance(v, str), "the name of a game"),
+    "komi": (lambda v: _is_number(v, -1000, 1000), "points, -1000 to 1000"),
     "stones": (lambda v: isinstance(v, dict) and all(_is_texts(v.get(side, [])) for side in ("black", "white"))
                and v.keys() <= {"black", "white", "to_move"} and v.get("to_move", "black") in ("black", "white"),
                '{"black": [...], "white": [...], "to_move": "black"}'),
@@ -260,14 +262,16 @@ class AnalysisServer:
                  threads: int = 1):
         self.player, self.send, self.slots, self.threads = player, send, slots, threads
         self.game = game or game_of(player)
-        self.desks: dict[str, Desk] = {}
+        self.desks: dict[str, Desk] = {}  # by game, and komi where a request names one
         if self.game:
             self._desk(self.game)  # a network that cannot be loaded is told at once, not at the first request
 
-    def _desk(self, name: str) -> Desk:
-        if name not in self.desks:
-            self.desks[name] = Desk(self.player, make_game(name), self.slots, self.threads)
-        return self.desks[name]
+    def _desk(self, name: str, komi: float | None = None) -> Desk:
+        key = name if komi is None else f"{name} {komi}"
+        if key not in self.desks:
+            game = make_game(name, **({} if komi is None else {"komi": komi}))
+            self.desks[key] = Desk(self.player, game, self.slots, self.threads)
+        return self.desks[key]
 
     def serve(self, lines: Iterable[str]) -> None:
         """Reads requests to the end of `lines`, answers all of them and returns."""
@@ -323,7 +327,7 @@ class AnalysisServer:
         if not name:
             raise RequestError('which game? Add "game", as in "connect4"', request.id)
         try:
-            self._desk(name).add(request)
+            self._desk(name, request.komi).add(request)
         except RequestError:
             raise
         except UserError as error:
