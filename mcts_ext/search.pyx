@@ -18,7 +18,7 @@ from mcts_ext.lockstep cimport (
 from mcts_ext.pool cimport Pool
 from mcts_ext.rng cimport mix64, random_unit
 from mcts_ext.root cimport best_edge, lower_confidence_bound, most_visited, policy_target
-from mcts_ext.settings cimport AVERAGED_SYMMETRY, NO_SYMMETRY, RANDOM_SYMMETRY
+from mcts_ext.settings cimport read_settings
 from mcts_ext.simulation cimport begin
 from mcts_ext.slot cimport Engine, Slot, free_slot, init_slot
 from mcts_ext.state cimport Game, Rules, State, copy_state
@@ -77,7 +77,9 @@ cdef class Search:
         self.threads = threads
         self.cache = cache
         self.pool = Pool(threads)
-        self._read_options()
+        self.engine.rules = &game.rules
+        self.engine.settings = read_settings(self.options)
+        self._check_memory()
         self._init_batch()
         self.slots = <Slot*>calloc(n, sizeof(Slot))
         if self.slots == NULL or not init_tree(&self.spare, self.options.memory, self.options.transpositions):
@@ -364,43 +366,11 @@ cdef class Search:
 
     # ---- inside
 
-    cdef _read_options(self):
-        settings = &self.engine.settings
-        options = self.options
-        self.engine.rules = &self.game.rules
-        settings.root_gumbel = options.root == "gumbel"
-        settings.interior_gumbel = options.interior == "gumbel"
-        settings.c_puct = options.c_puct
-        settings.c_puct_factor = options.c_puct_factor
-        settings.c_puct_base = options.c_puct_base
-        settings.c_puct_stdev = options.c_puct_stdev
-        settings.stdev_prior = options.stdev_prior
-        settings.stdev_prior_visits = options.stdev_prior_visits
-        settings.fpu_absolute = options.fpu == "absolute"
-        settings.fpu_value = options.fpu_value
-        settings.root_fpu_value = options.root_fpu_value
-        settings.noise_fraction = options.noise_fraction
-        settings.noise_alpha = options.noise_alpha
-        settings.noise_shaped = options.noise_shaped
-        settings.forced_playouts = options.forced_playouts
-        settings.gumbel_actions = options.gumbel_actions
-        settings.gumbel_scale = options.gumbel_scale
-        settings.c_visit = options.c_visit
-        settings.c_scale = options.c_scale
-        settings.rescale_q = options.rescale_q
-        settings.solver = options.solver
-        settings.transpositions = options.transpositions
-        settings.leaves = options.leaves
-        settings.virtual_loss = options.virtual_loss
-        settings.lcb = options.choose == "lcb"
-        settings.lcb_stdevs = options.lcb_stdevs
-        settings.lcb_visits = options.lcb_visits
-        settings.rollout_weight = options.rollout_weight
-        settings.symmetry = {"none": NO_SYMMETRY, "random": RANDOM_SYMMETRY,
-                             "average": AVERAGED_SYMMETRY}[options.symmetry]
-        smallest = 2 * sizeof(Node) + self.game.rules.num_actions * sizeof(Edge) + 4096 * options.transpositions
-        if 0 < options.memory < smallest:
-            raise ValueError(f"search.memory = {options.memory}: {self.game.name} needs {smallest} bytes or more")
+    cdef _check_memory(self):
+        """Raises ValueError if a tree could not even hold its root."""
+        needed = 2 * sizeof(Node) + self.game.rules.num_actions * sizeof(Edge) + 4096 * self.options.transpositions
+        if 0 < self.options.memory < needed:
+            raise ValueError(f"search.memory = {self.options.memory}: {self.game.name} needs {needed} bytes or more")
 
     cdef _init_batch(self):
         """The arrays of a batch, large enough for all slots."""

@@ -45,3 +45,6 @@ cdef struct Root:
     float* gumbel                        # noise of Gumbel-top-k
     uint32_t* old_visits                 # before this search (tree reuse)
     Halving halving
+
+
+cdef Settings read_settings(object options)
