@@ -9,9 +9,14 @@ COMMANDS = {
     "play": ("zero.commands.play", "play against it in a window and see what it thinks"),
     "bench": ("zero.commands.bench", "measure rules, search, network or self-play on this machine"),
     "match": ("zero.commands.match", "which of two players is stronger, and how sure is that"),
+    "ladder": ("zero.commands.ladder", "the networks of a run and fixed players on one Elo scale"),
+    "tournament": ("zero.commands.tournament", "round robin, gauntlet or knockout of several players"),
     "gtp": ("zero.commands.gtp", "play under the control of Go programs (GTP 2)"),
+    "gomocup": ("zero.commands.gomocup", "play Gomoku under the control of Gomocup managers"),
     "analysis": ("zero.commands.analysis", "answer questions about positions: JSON lines, many at once"),
     "export": ("zero.commands.export", "a network as ONNX, and what 8-bit inference would lose"),
+    "report": ("zero.commands.report", "one HTML page about a run"),
+    "review": ("zero.commands.review", "every move of a game judged: SGF comments and an HTML page"),
     "doctor": ("zero.commands.doctor", "check games, networks and the installation on this machine"),
 }
 INTERRUPTED = 130

@@ -192,9 +192,9 @@ class GomocupLink:
         answer = self._read(WATCHDOG_SECONDS, "START")
         if not answer.upper().startswith("OK"):
             raise self.engine.failure("protocol error", f"answered '{answer[:80]}' to START")
-        turn = self.time_control.per_move if self.time_control and self.time_control.per_move else 0
-        self.engine.send(f"INFO timeout_turn {int(1000 * turn) if turn else int(500 * WATCHDOG_SECONDS)}")
-        if self.time_control and not turn:
+        if self.time_control and self.time_control.per_move is not None:
+            self.engine.send(f"INFO timeout_turn {int(1000 * self.time_control.per_move)}")
+        elif self.time_control:
             self.engine.send(f"INFO timeout_match {int(1000 * self.time_control.main)}")
 
     def _read(self, seconds: float, doing: str) -> str:
