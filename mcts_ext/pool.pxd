@@ -21,20 +21,33 @@ cdef extern from "pthread.h" nogil:
 ctypedef void (*Task)(void* context, int index) noexcept nogil
 
 
+cdef struct Share:
+    # The indices of a job that one thread takes first. A cache line of its own.
+    int next                             # the first that nobody took (atomic)
+    int end
+    int padding[14]
+
+
 cdef struct Workers:
     pthread_mutex_t mutex
     pthread_cond_t work, finished
     Task task
     void* context
-    int count                            # indices of the current job
-    int next                             # the first index nobody took (atomic)
+    Share* shares                        # [threads]
+    int threads                          # the caller's own among them
     long job                             # number of the current job
-    int busy                             # workers not done with it
+    int busy                             # threads, but the caller's, not done with it
     bint closing
+
+
+cdef struct Worker:
+    Workers* workers
+    int place                            # of its share
 
 
 cdef class Pool:
     cdef Workers workers
+    cdef Worker* places
     cdef pthread_t* threads
-    cdef int num_threads
+    cdef int num_started
     cdef void run(self, Task task, void* context, int count) noexcept nogil
