@@ -5,6 +5,7 @@ window's thread. Each request has an id of its own: an answer to an id that is n
 """
 
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -22,6 +23,7 @@ BACKOFF = 0.5  # seconds before the first restart; doubles
 PATIENCE = 30.0  # seconds of silence with a request open before the child counts as hung
 MAX_GARBAGE = 20  # unreadable lines before the child counts as broken
 STDERR_LINES = 20
+NICE = 5
 MAX_LINE = 16_000_000  # characters
 QUIT_SECONDS = 1.0
 WRONG_INPUT = 2  # exit code: there is no such player, and there will be none at the next start
@@ -156,6 +158,8 @@ class Engine:
         except OSError as error:
             self.process, self.state, self.problem = None, "failed", str(error)
             return
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, NICE)  # the window comes first on a full machine
         self.state = "starting"
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         threading.Thread(target=self._read_errors, args=(self.process,), daemon=True).start()

@@ -62,7 +62,7 @@ def chart(ui: Ui, rect: Rect, title: str, series: Sequence[tuple[str, Points]], 
     y0 = min(y - half.get(x, 0) for x, y in points)
     y1 = max(y + half.get(x, 0) for x, y in points)
     pad = (y1 - y0) * 0.06 or abs(y1) * 0.1 or 1.0
-    y0, y1 = y0 - pad, y1 + pad
+    y0, y1 = (max(0.0, y0 - pad) if y0 >= 0 else y0 - pad), y1 + pad
 
     def spot(x: float, y: float) -> tuple[float, float]:
         return inner.x + inner.w * (x - x0) / ((x1 - x0) or 1), inner.bottom - inner.h * (y - y0) / (y1 - y0)

@@ -310,6 +310,7 @@ cdef class Go(Game):
         cdef State state = State(self)
         cdef Board* b = <Board*>state.blob
         cdef int action, point, colour
+        black, white = list(black), list(white)
         for colour, actions in ((BLACK, black), (WHITE, white)):
             for action in actions:
                 if not 0 <= action < self.go.num_cells or b.points[self.go.point_of[action]].colour != EMPTY:

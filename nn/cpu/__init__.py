@@ -183,14 +183,42 @@ class Tower:
             self._tower.add(weight, bias, -1 if residual is None else residual, relu)
             channels = weight.shape[3]
 
+    def __call__(self, x):
+        """`x [n, rows, cols, ci]` -> `[n, rows, cols, co]` float32. Raises ValueError on another shape."""
+        return self._tower.run(_boards(x, self.rows, self.cols, self.planes))
+
     @staticmethod
     def _check_layer(i, weight, bias, channels):
         if weight.shape[:3] != (3, 3, channels) or bias.shape != weight.shape[3:]:
             raise ValueError(f"Tower: layer {i}: weight {weight.shape} and bias {bias.shape}; expected"
                              f" [3, 3, {channels}, out] and [out]")
 
+
+def _boards(x, rows, cols, planes):
+    if x.ndim != 4 or x.shape[1:] != (rows, cols, planes):
+        raise ValueError(f"Tower: input {x.shape}, expected [n, {rows}, {cols}, {planes}]")
+    return np.ascontiguousarray(x, np.float32)
+
+
+class Int8Tower:
+    """Inference with 8-bit products on AVX-512 VNNI; see `nn.reference.Int8Tower`, which runs where there is none."""
+
+    def __new__(cls, layers, scales, rows, cols, threads=1, isa=None):
+        if (isa or _isa) != "avx512" or not _kernels.has_vnni():
+            return reference.Int8Tower(layers, scales, rows, cols, threads)
+        return super().__new__(cls)
+
+    def __init__(self, layers, scales, rows, cols, threads=1, isa=None):
+        definition = reference.Int8Tower(layers, scales, rows, cols)
+        self.rows, self.cols, self.dtype, self.kernel = rows, cols, "int8", "avx512vnni"
+        self.planes = layers[0][0].shape[2]
+        self._tower = _kernels.Int8Tower(rows, cols, threads)
+        for (_, bias, residual, relu), weight, weight_scale, scale in zip(
+            layers, definition.weights, definition.weight_scales, scales, strict=True
+        ):
+            weight, weight_scale, bias = _dense(weight, weight_scale, np.asarray(bias, np.float32))
+            self._tower.add(weight, weight_scale, bias, scale, -1 if residual is None else residual, relu)
+
     def __call__(self, x):
         """`x [n, rows, cols, ci]` -> `[n, rows, cols, co]` float32. Raises ValueError on another shape."""
-        if x.ndim != 4 or x.shape[1:] != (self.rows, self.cols, self.planes):
-            raise ValueError(f"Tower: input {x.shape}, expected [n, {self.rows}, {self.cols}, {self.planes}]")
-        return self._tower.run(np.ascontiguousarray(x, np.float32))
+        return self._tower.run(_boards(x, self.rows, self.cols, self.planes))

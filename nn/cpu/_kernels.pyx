@@ -60,6 +60,22 @@ cdef extern from "amx_engine.hpp" namespace "nn" nogil:
         void run(const float* x, float* y, int boards, int threads) except +
 
 
+cdef extern from "int8_tower.hpp" namespace "nn" nogil:
+    cdef cppclass Int8Kernels:
+        pass
+    const Int8Kernels* int8_kernels()
+    cdef cppclass _Int8Tower "nn::Int8Tower":
+        _Int8Tower(const Int8Kernels&, int rows, int cols) except +
+        void add(const signed char* weight, const float* scale, const float* bias, float input_scale, int inputs,
+                 int outputs, int residual, cpp_bool relu) except +
+        void run(const float* x, float* y, int boards, int threads) except +
+
+
+def has_vnni():
+    """Whether this build and processor have the 8-bit kernels."""
+    return int8_kernels() != NULL
+
+
 def has_amx():
     """Whether this build, processor and kernel have the bfloat16 kernels for AMX."""
     return amx_kernels() != NULL
@@ -260,6 +276,37 @@ cdef class AmxTower:
 
     def add(self, weight, bias, int residual, cpp_bool relu):
         self.tower.add(_at(weight), _at(bias), weight.shape[2], weight.shape[3], residual, relu)
+        self.outputs = weight.shape[3]
+
+    def run(self, x):
+        y = np.empty((x.shape[0], self.rows, self.cols, self.outputs), np.float32)
+        cdef const float* px = _at(x)
+        cdef float* py = <float*>_at(y)
+        cdef int boards = x.shape[0]
+        if boards:
+            with nogil:
+                self.tower.run(px, py, boards, self.threads)
+        return y
+
+
+cdef class Int8Tower:
+    """The layers of `nn.cpu.Int8Tower`; needs `has_vnni()`."""
+    cdef _Int8Tower* tower
+    cdef int rows, cols, threads, outputs
+
+    def __cinit__(self, int rows, int cols, int threads):
+        if not has_vnni():
+            raise ValueError("Int8Tower: this processor has no AVX-512 VNNI")
+        self.tower = new _Int8Tower(int8_kernels()[0], rows, cols)
+        self.rows, self.cols, self.threads = rows, cols, threads
+
+    def __dealloc__(self):
+        del self.tower
+
+    def add(self, const signed char[:, :, :, ::1] weight, scale, bias, float input_scale, int residual,
+            cpp_bool relu):
+        self.tower.add(&weight[0, 0, 0, 0], _at(scale), _at(bias), input_scale, weight.shape[2], weight.shape[3],
+                       residual, relu)
         self.outputs = weight.shape[3]
 
     def run(self, x):

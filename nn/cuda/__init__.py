@@ -7,6 +7,7 @@ card of compute capability 8.0 or later for these; older ones take the float32 p
 
 import numpy as np
 
+from nn import reference
 from nn.cuda import images
 from nn.cuda.tower import Tower
 
@@ -55,29 +56,32 @@ def conv2d_grad_weight(x, g, w_shape, stride=1, padding="same"):
 
 
 def linear(x, w, bias=None, relu=False):
-    """See `nn.reference.linear`; cuBLAS."""
-    y = x @ w
-    if bias is not None:
-        y += bias
-    return y.clip(0, None) if relu else y
+    """See `nn.reference.linear`; the product is cuBLAS's."""
+    return reference.linear(x, w, bias, relu)
 
 
 def bn_act_forward(y, gamma, beta, residual=None, eps=1e-5, relu=True):
-    """See `nn.reference.bn_act_forward`; float32, results repeat bit for bit."""
+    """See `nn.reference.bn_act_forward`; in float32 fused, and results repeat bit for bit."""
+    if y.dtype != np.float32 or not y.size:
+        return reference.bn_act_forward(y, gamma, beta, residual, eps, relu)
     from nn.cuda import norm
 
     return norm.bn_act_forward(y, gamma, beta, residual, eps, relu)
 
 
 def bn_act_backward(g, out, y, mean, inv_std, gamma, relu=True, need_residual=False):
-    """See `nn.reference.bn_act_backward`; float32, results repeat bit for bit."""
+    """See `nn.reference.bn_act_backward`; in float32 fused, and results repeat bit for bit."""
+    if y.dtype != np.float32 or not y.size:
+        return reference.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need_residual)
     from nn.cuda import norm
 
     return norm.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need_residual)
 
 
 def sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov):
-    """`nn.optim.SGD`'s update of the flat float32 arrays `p`, `velocity` `[size]` in place, one launch."""
+    """See `nn.reference.sgd_update`; in float32 one launch."""
+    if p.dtype != np.float32:
+        return reference.sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov)
     from nn.cuda.device import kernel
 
     sgd = kernel("optimizer.cu", "sgd")

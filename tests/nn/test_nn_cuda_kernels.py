@@ -213,3 +213,28 @@ def test_patches(rng, kernel, stride, padding):
                                reference.conv2d_grad_input(g, w, x.shape, stride, padding), atol=1e-4)
     np.testing.assert_allclose(images.conv2d_grad_weight(x, g, w.shape, stride, padding),
                                reference.conv2d_grad_weight(x, g, w.shape, stride, padding), atol=1e-4)
+
+
+def test_other_dtypes_take_the_generic_route(rng, monkeypatch):
+    """On arrays that are not numpy's, as CuPy's would be: what has no kernel must not need one."""
+    import fake_cupy
+
+    from nn import backend, cuda
+
+    monkeypatch.setattr(backend, "cupy", lambda: fake_cupy)
+    x, w, bias, gamma = rng.normal(size=(2, 4, 5, 3)), rng.normal(size=(3, 3, 3, 6)), rng.normal(size=6), np.ones(6)
+    y = reference.conv2d(x, w, bias)
+    there = fake_cupy.asarray
+    np.testing.assert_allclose(cuda.conv2d(there(x), there(w), there(bias)).get(), y)
+    np.testing.assert_allclose(cuda.conv2d_grad_input(there(y), there(w), x.shape).get(),
+                               reference.conv2d_grad_input(y, w, x.shape))
+    np.testing.assert_allclose(cuda.conv2d_grad_weight(there(x), there(y), w.shape).get(),
+                               reference.conv2d_grad_weight(x, y, w.shape))
+    normalised = cuda.bn_act_forward(there(y), there(gamma), there(bias))
+    expected = reference.bn_act_forward(y, gamma, bias)
+    for got, want in zip(normalised, expected, strict=True):
+        np.testing.assert_allclose(got.get(), want)
+    gradients = cuda.bn_act_backward(there(y), normalised[0], there(y), *normalised[1:], there(gamma), True, True)
+    for got, want in zip(gradients, reference.bn_act_backward(y, expected[0], y, *expected[1:], gamma, True, True),
+                         strict=True):
+        np.testing.assert_allclose(got.get(), want)
