@@ -2,3 +2,7 @@
 
 It talks to an engine in a child process by the analysis protocol (JSON lines) and computes nothing itself.
 """
+
+import os
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

@@ -20,7 +20,6 @@ from gui.sounds import Sounds
 from gui.strings import Translator
 from gui.theme import THEMES, Style
 from gui.widgets import Ui
-from mcts_ext.games import names
 
 FRAME = 1 / 60
 LONGEST_SLEEP = 5.0
@@ -246,18 +245,17 @@ def opening(app: App, what: str | None) -> None:
     player = what.split("?")[0].split("@")[0]
     run = find_run(Path(player))
     if run:
-        app.start_game(Setup(run.game, (Side(HUMAN), Side(what))))
+        app.start_game(Setup(run.game, (Side(HUMAN), Side.of(what))))
     elif path.suffix.lower() in (".sgf", ".jsonl"):
         app.show_match(record.load(path))
     else:
-        sides = tuple(Side(p) for p in app.settings.players)
+        sides = tuple(Side.of(p) for p in app.settings.players)
         if all(side.human for side in sides) or any(find_run(Path(s.player.split("@")[0])) for s in sides):
-            sides = (Side(HUMAN), Side("mcts:1000"))
+            sides = (Side(HUMAN), Side.of("mcts:1000"))
         try:
             app.start_game(Setup(what, sides))
         except ValueError as error:
-            known = ", ".join(names())
-            raise ValueError(f"'{what}' is no game, run or game file ({error}); games: {known}") from None
+            raise ValueError(f"'{what}' is no run and no game file (.sgf, .jsonl), and {error}") from None
 
 
 def main(what: str | None = None, watch: bool = False) -> int:

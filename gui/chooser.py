@@ -14,7 +14,7 @@ from gui.model import HUMAN, Setup, Side
 from gui.widgets import Rect, Ui
 from mcts_ext.games import make, names
 
-SIMS = (0, 1, 10, 50, 100, 200, 400, 800, 1600, 5000, 20000)
+SIMS = (0, 1, 10, 50, 100, 200, 400, 1000, 2000, 5000, 20000)
 SECONDS = (0.5, 1, 2, 5, 10, 30)
 TEMPERATURES = (0.0, 0.3, 0.6, 1.0)
 CLOCKS = ((0, 0), (1, 1), (3, 2), (5, 0), (5, 5), (10, 5), (15, 10), (30, 20))
@@ -51,7 +51,7 @@ class Chooser:
         self.games = known_games()
         settings = app.settings
         game = settings.game if settings.game in sum(self.games.values(), []) else next(iter(self.games.values()))[0]
-        self.setup = Setup(game, tuple(Side(player) for player in settings.players))
+        self.setup = Setup(game, tuple(Side.of(player) for player in settings.players))
         self.runs = players.find_runs()
         self._view: tuple | None = None
 
@@ -78,7 +78,7 @@ class Chooser:
     # -- choices ---------------------------------------------------------------------------------------------------
 
     def choose_game(self, game: str) -> None:
-        sides = tuple(s if s.player in self._players(game) else Side("mcts:1000") for s in self.setup.sides)
+        sides = tuple(s if s.player in self._players(game) else Side.of("mcts:1000") for s in self.setup.sides)
         self.setup = replace(self.setup, game=game, sides=sides, komi=None, handicap=0)
 
     def choose_side(self, side: int, **changes) -> None:
@@ -185,7 +185,7 @@ class Chooser:
         own = chosen.player not in [player for player, _ in known]
         options = known + [(chosen.player if own else "", t("choose.own_player"))]
         self._row(ui, rect, "choose.player", f"player{side}", options, chosen.player,
-                  lambda v: self.choose_side(side, player=v))
+                  lambda v: self.choose_side(side, **vars(Side.of(v))))
         if own:
             line = rects.top(rect, px(34), px(8))
             rects.left(line, px(110))
@@ -199,9 +199,10 @@ class Chooser:
         line = rects.top(rect, px(34), px(8))
         ui.label(rects.left(line, px(110)), t("choose.strength"), colour=ui.style.theme.faint)
         left, right = rects.columns(line, 2, px(8))
-        options = [((n, 0.0), t("choose.sims", n=n) if n else t("choose.policy_only")) for n in SIMS]
-        options += [((200, float(s)), t("choose.seconds", n=f"{s:g}")) for s in SECONDS]
-        value = (200 if chosen.seconds else chosen.sims, chosen.seconds)
+        sims = sorted({*SIMS, chosen.sims})
+        options = [((n, 0.0), t("choose.sims", n=n) if n else t("choose.policy_only")) for n in sims]
+        options += [((chosen.sims, float(s)), t("choose.seconds", n=f"{s:g}")) for s in SECONDS]
+        value = (chosen.sims, chosen.seconds)
         ui.choice(f"strength{side}", left, options, value, lambda v: self.choose_side(side, sims=v[0], seconds=v[1]))
         temperatures = [(x, t("choose.varied", t=x) if x else t("choose.best_moves")) for x in TEMPERATURES]
         ui.choice(f"variety{side}", right, temperatures, chosen.temperature,

@@ -1,5 +1,6 @@
 """The game as the window knows it: a tree of positions with variations, and the place in it. No pixels here."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ from mcts_ext.games import make
 from mcts_ext.state import State
 
 HUMAN = "human"
+_STRENGTH = re.compile(r"[?&](sims|temperature)=(\d+(?:\.\d+)?)")
+_COUNTED = re.compile(r"(?:mcts|uniform):(\d+)")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,14 @@ class Side:
     sims: int = 200
     seconds: float = 0.0  # per move; 0: strength by simulations
     temperature: float = 0.0  # 0: the best move; above: moves drawn by visits ** (1 / temperature)
+
+    @classmethod
+    def of(cls, line: str) -> "Side":
+        """The side of a player's line, with the strength that the line names: `mcts:1000`, `runs/c4?sims=50`."""
+        named = dict(_STRENGTH.findall(line))
+        counted = _COUNTED.match(line)
+        sims = named.get("sims") or (counted[1] if counted else cls.sims)
+        return cls(line, int(sims), temperature=float(named.get("temperature", 0)))
 
     @property
     def human(self) -> bool:

@@ -98,7 +98,7 @@ class TimeMachine:
         sides = [side if side.human else Side(player, side.sims, side.seconds, side.temperature)
                  for side in match.setup.sides]
         if all(side.human for side in sides):
-            sides[1 - match.state.to_move] = Side(player)
+            sides[1 - match.state.to_move] = Side.of(player)
         match.with_sides(tuple(sides))
 
     def _curve(self) -> list[tuple[float, float]]:

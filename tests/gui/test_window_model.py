@@ -52,6 +52,12 @@ def test_undo_against_an_engine_takes_back_two_plies_and_the_engine_rests():
     assert match.engine_to_move
 
 
+def test_a_line_names_its_strength():
+    assert Side.of("mcts:1000").sims == 1000 and Side.of("runs/c4").sims == 200
+    side = Side.of("runs/c4@12?sims=50&temperature=0.3")
+    assert (side.player, side.sims, side.temperature) == ("runs/c4@12?sims=50&temperature=0.3", 50, 0.3)
+
+
 def test_every_change_of_position_makes_older_answers_stale():
     match = play("connect4", "4")
     before = match.generation

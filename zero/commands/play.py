@@ -32,5 +32,7 @@ def main(argv: list[str]) -> int:
     open_window = next(iter(found)).load()
     try:
         return open_window(options.what, options.watch)
-    except (ValueError, OSError, RuntimeError) as error:
+    except OSError as error:
+        raise UserError(f"{error.filename or options.what}: {error.strerror or error}") from error
+    except (ValueError, RuntimeError) as error:
         raise UserError(str(error)) from error
