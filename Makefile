@@ -9,14 +9,20 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # An absolute path, so that the rebuild at import works without the environment being activated.
 export CYTHON := $(abspath $(BIN))/cython
 
-.PHONY: train test test-slow asan lint build clean help
+.PHONY: train test test-slow engines asan lint build clean help
 .DELETE_ON_ERROR:
 
 train: build
 	$(BIN)/zero train configs/connect4.toml --run $(RUN)
 
-test: $(VENV)/.test $(if $(ORACLES),$(VENV)/.oracles)
+test: $(VENV)/.test $(if $(ORACLES),$(VENV)/.oracles) engines
 	$(BIN)/python -m pytest
+
+# Opponents from Debian, where that needs nobody's password; the tests that want them are skipped without.
+engines:
+	@PATH="$$PATH:/usr/games"; { command -v gnugo && command -v gtp-rhino; } > /dev/null || { [ "$$(id -u)" = 0 ] \
+	    && apt-get install --yes --quiet --no-install-recommends gnugo grhino > /dev/null 2>&1; } \
+	    || echo 'gnugo or grhino is not installed: matches against them are skipped (apt-get install gnugo grhino)'
 
 test-slow: $(VENV)/.test $(VENV)/.oracles
 	$(BIN)/python -m pytest -m slow
