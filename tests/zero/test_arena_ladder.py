@@ -166,9 +166,13 @@ def test_the_commands(tmp_path, capsys):
     with pytest.raises(UserError, match="two or more different"):
         command.main(["random", "random", "--game", "connect4"])
     run = make_run(tmp_path / "run")
-    assert ladder_main([str(run.root), "--games", "16", "--sims", "2", "--anchors", "random", "mcts:20", "--json"]) == 0
+    assert ladder_main([str(run.root), "--games", "80", "--sims", "2", "--anchors", "random", "mcts:20", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {row.get("version") for row in summary["players"]} == {None, 0, 1}
+    assert sum(row["games"] for row in summary["players"]) == 2 * 80
+    from zero.report.run_report import make_report
+
+    assert make_report(run).count("Elo against") == 6  # captions and labels of three charts
     assert json.loads((run.root / "ladder" / "ladder.json").read_text()) == summary
 
 

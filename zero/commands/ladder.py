@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     game = make_game(run.config.game)
     anchors = list(arguments.anchors) or ladder.default_anchors(game)
     versions = {f"{run.root}@{v}?sims={arguments.sims}": v for v in ladder.checkpoints(run, arguments.networks)}
-    players = [*anchors, *versions]
+    players = [anchors[0], *versions, *anchors[1:]]  # neighbours meet first, so let them be near in strength
     for player in players:
         parse_player(player)
     if len(players) < 2:
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
     costs = ladder.efforts(run)
     for row in rows:
         if (version := versions.get(row["player"])) in costs:
-            row |= {"version": version} | vars(costs[version])
+            row |= {"version": version, "cost": vars(costs[version])}
     summary = {"game": game.name, "first_player_advantage": round(ratings.advantage, 1), "players": rows}
     write_json(directory / "ladder.json", summary)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _COLOURS = ("var(--blue)", "var(--red)", "#2f9e44", "#8250df")
-_W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 420, 240, 48, 10, 10, 34
+_W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 420, 250, 48, 18, 20, 34
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def chart(title: str, series: Sequence[Series], x_label: str = "", y_range: tupl
     for k, (series_, line) in enumerate(zip(series, points, strict=True)):
         parts.append(_line(place, series_, line, _COLOURS[k % len(_COLOURS)]))
     if len(series) > 1:
-        parts += [f'<text x="{_LEFT + 8 + 110 * k}" y="{_TOP + 10}" style="fill:{_COLOURS[k % len(_COLOURS)]}">'
+        parts += [f'<text x="{_LEFT + 8 + 110 * k}" y="{_TOP - 6}" style="fill:{_COLOURS[k % len(_COLOURS)]}">'
                   f"{escape(series_.name)}</text>" for k, series_ in enumerate(series)]
     return (f"<figure><figcaption>{escape(title)}</figcaption>"
             f'<svg viewBox="0 0 {_W} {_H}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg></figure>')

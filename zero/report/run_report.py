@@ -65,10 +65,13 @@ def _elo(run: RunDirectory) -> str:
     if not path.exists():
         return f"<figure><figcaption>Elo</figcaption><p>no ladder yet: zero ladder {escape(run.root)}</p></figure>"
     players = json.loads(path.read_text())["players"]
-    nets = sorted((row for row in players if "version" in row), key=lambda row: row["version"])
-    charts = [chart(f"Elo against {label}", [Series("", [row[name] for row in nets], [row["elo"] for row in nets],
-                                                    [row["error"] for row in nets], marks=True)], label)
-              for name, label in (("games", "games"), ("network_calls", "network calls"), ("hours", "hours"))]
+    nets = sorted((row for row in players if "cost" in row), key=lambda row: row["version"])
+    elo, error = [row["elo"] for row in nets], [row["error"] for row in nets]
+    charts = []
+    for name in ("games", "network_calls", "hours"):
+        label = name.replace("_", " ")
+        line = Series("", [row["cost"][name] for row in nets], elo, error, marks=True)
+        charts.append(chart(f"Elo against {label}", [line], label))
     rows = [(row["rank"], row["player"], round(row["elo"]), f"± {row['error']:.0f}", row["games"]) for row in players]
     return "".join(charts) + f"<figure>{table(('', 'player', 'Elo', '95 %', 'games'), rows)}</figure>"
 
