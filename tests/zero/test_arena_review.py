@@ -134,7 +134,8 @@ def test_a_run_that_has_just_begun(tmp_path):
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 def test_the_report_works_in_a_browser(report, tmp_path):
     """The boards draw themselves, and the buttons step through the game."""
-    step = "<script>for(let k=0;k<3;k++)document.querySelector('.viewer .next').click()</script></body>"
+    click = "document.querySelector('.viewer .{}').click();"
+    step = f"<script>{click.format('first')}{click.format('next') * 3}</script></body>"
     page = tmp_path / "stepped.html"
     page.write_text(report.read_text().replace("</body>", step))
     common = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]

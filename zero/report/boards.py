@@ -45,6 +45,6 @@ def viewer(game: Game, shown: Sequence[Frame], caption: str, start: int = 0) -> 
     data = json.dumps({"rows": game.rows, "cols": game.cols, "geometry": game.geometry, "start": start,
                        "frames": [vars(frame) for frame in shown]}).replace("</", "<\\/")
     return (f'<figure class="viewer"><figcaption>{escape(caption)}</figcaption><script type="application/json">{data}'
-            '</script><svg></svg><div class="bar"><button class="first" aria-label="first">⏮</button>'
+            '</script><svg></svg><div class="bar"><button class="first" aria-label="first">|◀</button>'
             '<button class="back" aria-label="back">◀</button><button class="next" aria-label="next">▶</button>'
-            '<button class="last" aria-label="last">⏭</button><span class="note"></span></div></figure>')
+            '<button class="last" aria-label="last">▶|</button><span class="note"></span></div></figure>')

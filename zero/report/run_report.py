@@ -183,7 +183,8 @@ def _samples(game: Game, records: Sequence[GameRecord]) -> str:
         notes = [f"value {value:+.2f}" if math.isfinite(value) else "random" for value in record.values.tolist()]
         winner = {1: "first player won", 0: "draw", -1: "second player won"}[record.result]
         caption = f"game {record.index + 1}, network {record.version}, {len(record.moves)} plies: {winner}"
-        figures.append(viewer(game, frames(game.new_state(), record.moves.tolist(), notes), caption))
+        shown = frames(game.new_state(), record.moves.tolist(), notes)
+        figures.append(viewer(game, shown, caption, start=len(shown) - 1))
     return "".join(figures)
 
 
