@@ -13,7 +13,7 @@ from gui.chooser import Chooser
 from gui.engine import analysis_command
 from gui.game_screen import GameScreen
 from gui.model import HUMAN, Match, Setup, Side
-from gui.players import find_run
+from gui.players import network_game, run_of
 from gui.session import Command, Engines
 from gui.settings import SCALES, Settings, autosave_folder
 from gui.sounds import Sounds
@@ -241,26 +241,26 @@ def opening(app: App, what: str | None) -> None:
     """Goes straight to a game, a run's player, or a file. Raises ValueError naming what is wrong."""
     if what is None:
         return
-    path = Path(what)
-    player = what.split("?")[0].split("@")[0]
-    run = find_run(Path(player))
-    if run:
-        app.start_game(Setup(run.game, (Side(HUMAN), Side.of(what))))
+    path, file, run = Path(what), Path(what.partition("?")[0]), run_of(what)
+    if run or file.suffix == ".safetensors":
+        game = run.game if run else network_game(file)
+        app.start_game(Setup(game, (Side(HUMAN), Side.of(what))))
     elif path.suffix.lower() in (".sgf", ".jsonl"):
         app.show_match(record.load(path))
     else:
         sides = tuple(Side.of(p) for p in app.settings.players)
-        if all(side.human for side in sides) or any(find_run(Path(s.player.split("@")[0])) for s in sides):
+        if all(side.human for side in sides) or any(run_of(s.player) for s in sides):
             sides = (Side(HUMAN), Side.of("mcts:1000"))
         try:
             app.start_game(Setup(what, sides))
         except ValueError as error:
-            raise ValueError(f"'{what}' is no run and no game file (.sgf, .jsonl), and {error}") from None
+            raise ValueError(f"'{what}' is no run, no network (.safetensors), no game file (.sgf, .jsonl), and {error}"
+                             ) from None
 
 
 def main(what: str | None = None, watch: bool = False) -> int:
-    """Opens the window with a game (`go9`), a player (`runs/c4`), a file (`x.sgf`), or the chooser; `watch`: the live
-    view of that run's training.
+    """Opens the window with a game (`go9`), a player (`runs/c4`, `net.safetensors`), a file (`x.sgf`), or the chooser;
+    `watch`: the live view of that run's training.
 
     Raises ValueError or OSError for something that cannot be opened, RuntimeError where there is no screen.
     """

@@ -9,12 +9,14 @@ from gui.board_area import BoardArea
 from gui.graph import win_rate_graph
 from gui.model import Match
 from gui.session import Session
+from gui.tree import TreeView
 from gui.widgets import Rect, Ui
 
 REVIEW_SIMS = 200
 SEE_KEYS = {pygame.K_F2: "candidates", pygame.K_F3: "policy", pygame.K_F4: "ownership", pygame.K_F5: "graph",
             pygame.K_F6: "numbers", pygame.K_F7: "mistakes", pygame.K_F8: "simulation", pygame.K_F9: "time"}
 SEE = tuple(SEE_KEYS.values())
+TABS = ("moves", "tree", "candidates", "mistakes", "notes")
 CHIP = 98  # design pixels that the name of a way of seeing needs
 
 
@@ -25,7 +27,7 @@ class GameScreen:
         self.app = app
         self.session = Session(match, app.engines, app.settings.analyst, app.settings.analysis_sims)
         self.area = BoardArea(self.session)
-        self.tab = "moves"
+        self.tab, self.tree = "moves", TreeView()
         self.typed = ""
         self.autosaved: tuple | None = None
         self.simulation = self.time_machine = None
@@ -239,7 +241,7 @@ class GameScreen:
             win_rate_graph(ui, rects.top(rect, height, px(8)), review.curve(line), line.index(self.match.node),
                            lambda ply: self.match.go(line[ply]), plies,
                            t("panel.win_rate", side=panels.side_name(t, self.match, 0)))
-        names = [(name, t(f"tab.{name}")) for name in ("moves", "candidates", "mistakes", "notes")]
+        names = [(name, t(f"tab.{name}")) for name in TABS]
         panels.tabs(ui, rects.top(rect, px(28), px(10)), names, self.tab, self._choose_tab)
         self._content(ui, rect)
 
@@ -249,6 +251,8 @@ class GameScreen:
     def _content(self, ui: Ui, rect: Rect) -> None:
         if self.tab == "moves":
             panels.moves(ui, rect, self.session)
+        elif self.tab == "tree":
+            self.tree.draw(ui, rect, self.match)
         elif self.tab == "candidates":
             panels.candidates(ui, rect, self.session, self.area.choose_line)
         elif self.tab == "mistakes":

@@ -171,7 +171,11 @@ def wrapped(ui: Ui, rect: Rect, text: str, colour=None) -> None:
 
 def tabs(ui: Ui, rect: Rect, names: Sequence[tuple[str, str]], current: str, change: Callable[[str], None]) -> None:
     px, theme = ui.style.px, ui.style.theme
-    for (name, text), cell in zip(names, rects.columns(rect, len(names), px(4)), strict=True):
+    widths = [ui.style.font("small").size(text)[0] for _, text in names]
+    spare = (rect.w - sum(widths) - px(4) * (len(names) - 1)) // len(names)
+    row = rect.copy()
+    for (name, text), width in zip(names, widths, strict=True):
+        cell = rects.left(row, width + spare, px(4))
         ui.button(f"tab.{name}", cell, text, lambda name=name: change(name), on=name == current, size="small")
     pygame.draw.line(ui.surface, theme.border, (rect.x, rect.bottom + px(3)), (rect.right, rect.bottom + px(3)))
 

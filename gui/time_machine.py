@@ -2,13 +2,12 @@
 
 import time
 from collections import OrderedDict
-from pathlib import Path
 
 from gui import panels, rects
 from gui.analysis import Analysis, first_player_value, from_answer, win_rate
 from gui.graph import chart
 from gui.model import Side
-from gui.players import Run, find_run
+from gui.players import Run, run_of
 from gui.session import Engines, Session
 from gui.widgets import Rect, Ui
 
@@ -33,7 +32,7 @@ class TimeMachine:
     def _find_run(self) -> Run | None:
         """The run of the engine that plays or analyses here, if it has checkpoints."""
         players = [side.player for side in self.session.match.setup.sides] + [self.session.analyst]
-        runs = [find_run(_folder(player)) for player in players if player != "human"]
+        runs = [run_of(player) for player in players if player != "human"]
         return next((run for run in runs if run and run.checkpoints), None)
 
     # -- time ------------------------------------------------------------------------------------------------------
@@ -134,7 +133,3 @@ class TimeMachine:
 
     def _choose(self, index: int) -> None:
         self.index = index
-
-
-def _folder(player: str) -> Path:
-    return Path(player.split("?")[0].split("@")[0])

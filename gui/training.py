@@ -15,7 +15,7 @@ from gui.board import BoardView
 from gui.geometry import action_map, labels
 from gui.graph import chart
 from gui.looks import look
-from gui.players import find_run, ratings, read_metrics
+from gui.players import find_run, read_metrics
 from gui.widgets import Rect, Ui
 from mcts_ext.games import make
 from mcts_ext.state import Game, State
@@ -94,7 +94,6 @@ class TrainingScreen:
         self.views = [BoardView(look(run.game), kind, rows, cols, names) for _ in range(BOARDS)]
         self.shown: list[Replay | None] = [None] * BOARDS
         self.metrics: list[dict] = []
-        self.elo: dict[int, tuple[float, float]] = {}
         self.waiting: list[GameRecord] = []
         self._newest = -1
         self._offset = 0
@@ -126,7 +125,7 @@ class TrainingScreen:
     def _look(self) -> None:
         records, self._offset = read_metrics(self.run.path / "metrics.jsonl", self._offset)
         self.metrics += records
-        self.elo = ratings(self.run.path)
+        self.run = find_run(self.run.path) or self.run  # its ladder may have been measured meanwhile
         new = [game for game in latest_games(self.run.path / "games", 4 * BOARDS) if game.index > self._newest]
         if new:
             self._newest = max(game.index for game in new)
@@ -161,8 +160,8 @@ class TrainingScreen:
 
     def _charts(self, ui: Ui, rect: Rect) -> None:
         t = ui.t
-        elo = [(float(step), rating) for step, (rating, _) in sorted(self.elo.items())]
-        bars = [(float(step), error) for step, (_, error) in self.elo.items()]
+        elo = [(float(step), rating) for step, (rating, _) in sorted(self.run.elo.items())]
+        bars = [(float(step), error) for step, (_, error) in self.run.elo.items()]
         plots = [(t("train.losses"), [(t("train.policy"), self._series("policy_loss")),
                                       (t("train.value"), self._series("value_loss"))], ()),
                  (t("train.length"), [("", self._series("game_length"))], ()),

@@ -87,6 +87,21 @@ def test_line_of_a_candidate(window, tmp_path):
     compare("see-line", tmp_path)
 
 
+def test_tree(window, tmp_path):
+    driver = window("connect4", **SIZE)
+    position(driver, "connect4")
+    match = driver.match
+    for back, moves in ((2, "1 7 1"), (1, "6"), (4, "2 6")):
+        match.step(-back)
+        for move in moves.split():
+            match.play_text(move)
+    match.node.comment = "quieter"
+    driver.press("tab.tree")
+    driver.move_to((2, 2))
+    driver.app.draw()
+    compare("tree", tmp_path)
+
+
 @pytest.mark.parametrize("scale", [1.0, 1.5, 2.0])
 def test_scales_and_the_light_theme(window, tmp_path, scale):
     size = {"width": round(840 * scale), "height": round(580 * scale)}

@@ -1,8 +1,10 @@
 """Small parts: geometry, action maps, files, strings, fonts, contrast, runs, the training view."""
 
 import itertools
+import json
 import re
 
+import numpy as np
 import pytest
 from conftest import pygame
 
@@ -11,7 +13,7 @@ from gui.geometry import action_map, fit, labels
 from gui.looks import LOOKS, OTHER, family
 from gui.model import Match, Setup
 from gui.record import load, nodes, save
-from gui.strings import LANGUAGES, STRINGS
+from gui.strings import LANGUAGES, STRINGS, Translator
 from gui.theme import ASSETS, THEMES, Style, contrast
 from mcts_ext.games import make, names
 
@@ -164,8 +166,6 @@ def test_texts_are_shortened_and_wrapped_to_their_width():
 
 def a_run(folder, games: int = 8):
     """A run directory as training leaves it."""
-    import numpy as np
-
     from zero.record import GameLog, GameRecord
 
     (folder / "weights").mkdir(parents=True)
@@ -192,6 +192,86 @@ def test_runs_are_found_with_their_checkpoints(tmp_path):
     assert [(run.name, run.game, run.checkpoints) for run in runs] == [("c4", "connect4", (0, 1, 12))]
     found = players.options("connect4", runs, lambda key, **values: str(values or key))
     assert runs[0].player(12) in [player for player, _ in found]
+
+
+def a_ladder(folder):
+    """Ratings as `zero ladder` leaves them."""
+    rows = [{"player": "mcts:1000", "elo": 700.0, "error": 30.0}]
+    rows += [{"player": f"elsewhere/c4@{step}?sims={sims}", "elo": elo, "error": 20.0}
+             for step, sims, elo in ((12, 100, 900.0), (1, 100, 300.0), (12, 10, 500.0))]
+    (folder / "ladder").mkdir()
+    (folder / "ladder" / "ladder.json").write_text(json.dumps({"players": rows}))
+
+
+def test_checkpoints_have_the_elo_that_the_ladder_measured(tmp_path):
+    folder = a_run(tmp_path / "runs" / "c4")
+    run = players.find_run(folder)
+    assert run.levels == () and run.elo == {}
+    a_ladder(folder)
+    run = players.find_run(folder)
+    assert [(level.checkpoint, level.sims, level.elo) for level in run.levels] == [
+        (1, 100, 300), (12, 10, 500), (12, 100, 900)]
+    assert run.elo == {1: (300, 20), 12: (900, 20)}
+    texts = dict(players.options("connect4", [run], Translator("en")))
+    assert texts[run.player(12)] == "c4@12  (Elo 900 ±20)" and texts[run.player(0)] == "c4@0"
+
+
+def test_a_damaged_ladder_offers_no_levels(tmp_path):
+    folder = a_run(tmp_path / "c4")
+    (folder / "ladder").mkdir()
+    for text in ("", "[]", '{"players": [{"player": "a@1?sims=2"}]}', '{"players": [3]}'):
+        (folder / "ladder" / "ladder.json").write_text(text)
+        assert players.find_run(folder).levels == ()
+
+
+def test_strength_is_chosen_as_a_measured_level(window, home):
+    a_ladder(a_run(home / "runs" / "c4"))
+    driver = window(None, players=("human", "runs/c4"))
+    chooser = driver.app.screen
+    strengths = chooser._strengths(chooser.setup.sides[1])
+    texts = [text for _, text in strengths]
+    assert texts[-3:] == ["Level 1  (Elo 300 ±20)", "Level 2  (Elo 500 ±20)", "Level 3  (Elo 900 ±20)"]
+    driver.press("strength1")
+    for _ in strengths:
+        driver.move_to(driver.app.ui.regions["strength1.list"].rect.center)
+        driver.wheel(-1)
+    driver.press(f"strength1.{len(strengths) - 2}")
+    side = chooser.setup.sides[1]
+    assert (side.player, side.sims, side.seconds) == ("runs/c4@12", 10, 0.0)
+    driver.press("player1")
+    driver.press("player1.2")
+    assert chooser.setup.sides[1].player == "mcts:1000"
+    assert not any("Level" in text for _, text in chooser._strengths(chooser.setup.sides[1]))
+
+
+def test_a_network_file_is_played_against(window, home):
+    from zero.config import NetworkConfig
+    from zero.network import Network, save_network
+
+    net = home / "net.safetensors"
+    save_network(net, Network(make("tictactoe"), NetworkConfig(blocks=1, channels=8), np.random.default_rng(0)),
+                 "tictactoe")
+    driver = window(f"{net}?sims=50")
+    assert driver.match.setup.game == "tictactoe"
+    side = driver.match.setup.sides[1]
+    assert (side.player, side.sims) == (f"{net}?sims=50", 50)
+    net.write_text("nonsense")
+    with pytest.raises(ValueError, match="net.safetensors"):
+        window(str(net))
+
+
+def test_train_watch_opens_the_window_beside_the_training(tmp_path, monkeypatch, capfd):
+    from zero.commands import play, train
+
+    assert play.start_watching(tmp_path / "none").wait(30) == 2  # a window that says what it was to show
+    assert "none: not a run directory" in capfd.readouterr().err
+    watched = []
+    monkeypatch.setattr(play, "start_watching", watched.append)
+    config = tmp_path / "tiny.toml"
+    config.write_text('game = "tictactoe"\n[network]\nblocks = 1\nchannels = 8\n[selfplay]\nsims = 2\ngames = 8\n')
+    arguments = [str(config), "--run", str(tmp_path / "run"), "--games", "8", "--workers", "1"]
+    assert train.main([*arguments, "--watch"]) == 0
+    assert watched == [tmp_path / "run"]
 
 
 def test_metrics_are_read_as_they_grow(tmp_path):

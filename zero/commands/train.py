@@ -30,6 +30,7 @@ class TrainArguments:
     games: int | None = None  # stop after this many games
     steps: int | None = None  # stop after this many training steps
     workers: int | None = None  # self-play processes [one for each core]; 1 plays in this process
+    watch: bool = False  # open the window on the run: games, losses and Elo as it learns
     print_config: bool = False  # show the resolved settings and leave
     json: bool = False  # one JSON object about the result on the last line of stdout
 
@@ -91,6 +92,10 @@ def execute(run, arguments: TrainArguments) -> int:
 
     workers = arguments.workers or len(os.sched_getaffinity(0))
     stop = StopRequest()
+    if arguments.watch:
+        from zero.commands.play import start_watching
+
+        start_watching(run.root)
     with run.lock(), make_display(f"zero train · {run.config.game} · {run.root}") as display:
         backend = backends.make("inline" if workers == 1 else "process")
         supervisor = Supervisor(run, backend, workers, display, stop)
