@@ -198,7 +198,7 @@ class Chooser:
         px, t = ui.style.px, ui.t
         line = rects.top(rect, px(34), px(8))
         ui.label(rects.left(line, px(110)), t("choose.strength"), colour=ui.style.theme.faint)
-        left, right = rects.columns(line, 2, px(8))
+        left, right = rects.left(line, round(0.6 * line.w), px(8)), line
         ui.choice(f"strength{side}", left, self._strengths(chosen), (chosen.player, chosen.sims, chosen.seconds),
                   lambda v: self.choose_side(side, player=v[0], sims=v[1], seconds=v[2]))
         temperatures = [(x, t("choose.varied", t=x) if x else t("choose.best_moves")) for x in TEMPERATURES]
@@ -206,17 +206,17 @@ class Chooser:
                   lambda v: self.choose_side(side, temperature=v))
 
     def _strengths(self, chosen: Side) -> list[tuple[tuple[str, int, float], str]]:
-        """((player, simulations, seconds), text): simulations, time, and the levels measured for the player's run. A
-        level is a checkpoint of the run with a number of simulations."""
+        """((player, simulations, seconds), text): the levels measured for the player's run, simulations, time. A level
+        is a checkpoint of the run with a number of simulations."""
         t, folder = self.app.ui.t, players.body(chosen.player)
-        levels = [(run, level) for run in self.runs if run.player() == folder for level in run.levels]
+        run = next((run for run in self.runs if run.player() == folder), None)
+        levels = {(run.player(level.checkpoint), level.sims, 0.0):
+                  t("choose.level", n=number, elo=level.elo, error=level.error)
+                  for number, level in enumerate(run.levels if run else (), 1)}
         found = {(chosen.player, n, 0.0): t("choose.sims", n=n) if n else t("choose.policy_only")
                  for n in sorted({*SIMS, chosen.sims})}
         found |= {(chosen.player, chosen.sims, float(s)): t("choose.seconds", n=f"{s:g}") for s in SECONDS}
-        for number, (run, level) in enumerate(levels, 1):
-            key = (run.player(level.checkpoint), level.sims, 0.0)
-            found[key] = t("choose.level", n=number, elo=level.elo, error=level.error)
-        return list(found.items())
+        return [*levels.items(), *(option for option in found.items() if option[0] not in levels)]
 
     def _preview(self, ui: Ui, rect: Rect) -> None:
         """The empty board of the chosen game."""

@@ -108,6 +108,8 @@ def candidates(surface, style: Style, view: BoardView, match: Match, analysis: A
     unit = view.layout.unit
     most = max((m.visits for m in analysis.moves), default=0)
     for rank, move in reversed(list(enumerate(analysis.moves))):
+        if most and not move.visits:
+            continue  # the search has not tried it: there is no win rate to show
         action = action_of(match, move.move)
         spot = target(match, action) if action is not None else None
         if spot is None:

@@ -123,7 +123,8 @@ def candidates(ui: Ui, rect: Rect, session: Session, hover: Callable[[str | None
         for i, (name, cell) in enumerate(zip(("move", "win", "visits", "prior"), cells, strict=True)):
             ui.label(cell.inflate(-ui.style.px(12), 0), ui.t(f"table.{name}"), "small", ui.style.theme.faint,
                      align="right" if i else "left")
-    rows = [(m.move, f"{100 * win_rate(m.value):.1f}%", short(m.visits), f"{100 * m.prior:.1f}%")
+    rows = [(m.move, f"{100 * win_rate(m.value):.1f}%" if m.visits or not analysis.visits else "–", short(m.visits),
+             f"{100 * m.prior:.1f}%")
             for m in analysis.moves]
     ui.rows("candidates", rect, rows, lambda i: session.play_text(analysis.moves[i].move),
             columns=(0.25, 0.25, 0.25, 0.25), hover=lambda i: hover(None if i is None else analysis.moves[i].move))

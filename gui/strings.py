@@ -128,7 +128,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "choose.seconds": ("{n} s per move", "每步 {n} 秒"),
     "choose.best_moves": ("Best moves", "最佳着"),
     "choose.varied": ("Varied (t = {t})", "有变化（t = {t}）"),
-    "choose.level": ("Level {n}  (Elo {elo:.0f} ±{error:.0f})", "{n} 级（等级分 {elo:.0f} ±{error:.0f}）"),
+    "choose.level": ("Level {n}: Elo {elo:.0f} ±{error:.0f}", "{n} 级：等级分 {elo:.0f} ±{error:.0f}"),
     "choose.rollouts": ("Search with random games", "随机模拟搜索"),
     "choose.solver": ("Perfect play", "最佳走子"),
     "choose.random": ("Random moves", "随机走子"),

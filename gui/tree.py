@@ -85,7 +85,7 @@ class TreeView:
         else:
             knee = (parent[0], child[1] - step)
             pygame.draw.line(surface, colour, parent, knee, width)
-            pygame.draw.aaline(surface, colour, knee, child, width)
+            pygame.draw.aaline(surface, colour, knee, child, 2)
 
     @staticmethod
     def _stone(ui: Ui, match: Match, node: Node, spot: tuple[int, int]) -> None:

@@ -230,12 +230,12 @@ def test_strength_is_chosen_as_a_measured_level(window, home):
     chooser = driver.app.screen
     strengths = chooser._strengths(chooser.setup.sides[1])
     texts = [text for _, text in strengths]
-    assert texts[-3:] == ["Level 1  (Elo 300 ±20)", "Level 2  (Elo 500 ±20)", "Level 3  (Elo 900 ±20)"]
+    assert texts[:3] == ["Level 1: Elo 300 ±20", "Level 2: Elo 500 ±20", "Level 3: Elo 900 ±20"]
     driver.press("strength1")
     for _ in strengths:
         driver.move_to(driver.app.ui.regions["strength1.list"].rect.center)
-        driver.wheel(-1)
-    driver.press(f"strength1.{len(strengths) - 2}")
+        driver.wheel(1)
+    driver.press("strength1.1")
     side = chooser.setup.sides[1]
     assert (side.player, side.sims, side.seconds) == ("runs/c4@12", 10, 0.0)
     driver.press("player1")
