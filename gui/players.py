@@ -10,7 +10,7 @@ from gui.looks import family
 from zero.protocols.engine import find_program
 
 RUNS = Path("runs")
-SOLVED = ("connect4", "tictactoe")
+SOLVED = ("tictactoe",)  # perfect play at once; that of Connect Four can take minutes a move
 _RATED = re.compile(r"@(\d+)\?sims=(\d+)$")  # how a ladder names a run's networks
 ENGINES = {"go": ("gnugo", "gtp:gnugo --mode gtp"), "othello8": ("gtp-rhino", "gtp:gtp-rhino")}  # program, player
 

@@ -5,11 +5,16 @@ A child process of the window: `python -m gui.seat_engine PLAYER GAME`. It answe
 
 import json
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from zero.arena.players import parse_player
 from zero.arena.seats import Limits, PlayerFailure, Seat, open_seat
 from zero.errors import UserError
 from zero.games import make_game
+
+SIGN_OF_LIFE = 1.0  # seconds
 
 
 class Table:
@@ -46,6 +51,25 @@ class Table:
                 "moves": [] if choice.action is None else [candidate]}
 
 
+@contextmanager
+def signs_of_life() -> Iterator[None]:
+    """Says something every second while a player thinks: silence would count as a hang. Programs that hang are
+    noticed by their seat."""
+    finished = threading.Event()
+
+    def speak() -> None:
+        while not finished.wait(SIGN_OF_LIFE):
+            print(json.dumps({"id": None, "thinking": True}), flush=True)
+
+    thread = threading.Thread(target=speak, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
+
+
 def main(player: str, game: str) -> int:
     tables: dict[float | None, Table] = {}  # by komi
     for line in sys.stdin:
@@ -55,7 +79,8 @@ def main(player: str, game: str) -> int:
         komi = request.get("komi")
         try:
             table = tables[komi] = tables.get(komi) or Table(player, game, komi)
-            answer = table.answer(request)
+            with signs_of_life():
+                answer = table.answer(request)
         except UserError as error:
             print(error, file=sys.stderr)
             return 2

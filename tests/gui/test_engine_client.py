@@ -93,6 +93,26 @@ def test_a_silent_engine_counts_as_hung(closing):
     assert "no answer" in engine.problem
 
 
+LONG_THOUGHT = """
+import json, sys, time
+from gui import seat_engine
+seat_engine.SIGN_OF_LIFE = 0.2
+request = json.loads(sys.stdin.readline())
+with seat_engine.signs_of_life():
+    time.sleep(4)
+print(json.dumps({"id": request["id"], "done": True}), flush=True)
+"""
+
+
+def test_a_player_that_thinks_long_does_not_count_as_hung(closing):
+    engine = Engine([sys.executable, "-c", LONG_THOUGHT], patience=3.0)
+    closing(engine)
+    answers = []
+    engine.ask({}, answers.append)
+    pump(engine, lambda: answers)
+    assert [a["done"] for a in answers] == [True] and engine.restarts == 0
+
+
 def test_unreadable_output_is_survived_then_given_up(closing):
     engine = fake("garbage", backoff=0.01)
     closing(engine)
