@@ -16,6 +16,7 @@ import nn
 from mcts_ext.options import SearchOptions
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
+from zero.errors import UserError
 from zero.games import make_game
 
 MINIMAX_NODES = 1_000  # positions with a larger game tree are left out
@@ -227,6 +228,13 @@ def examine(game: Game, seed: int = 0) -> Iterator[Check]:
             yield Check(name, str(fault))
         else:
             yield Check(name)
+
+
+def require_sound(game: Game) -> None:
+    """Raises `UserError` with the first failing position if a game fails a check: a run on it would learn nonsense."""
+    for check in examine(game):
+        if check.fault is not None:
+            raise UserError(f"{game.name} fails the check of its {check.name}: {check.fault}")
 
 
 def attempt(name: str, check: Callable[[], str | None]) -> Check:

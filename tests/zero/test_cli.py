@@ -143,6 +143,11 @@ def test_doctor_passes_and_fails_with_its_exit_code(capsys, net, monkeypatch):
     monkeypatch.setitem(doctor.GAME_CHECKS, "planes", wrong)
     code, _, err = run(capsys, "doctor", "tictactoe")
     assert code == 1 and "upside down" in err and "FAILED tictactoe: planes" in err
+    config = net.with_name("c.toml")
+    config.write_text('game = "tictactoe"\n[budget]\nsteps = 1')
+    code, _, err = run(capsys, "train", config, "--run", net.with_name("run"))
+    assert code == 2 and "upside down" in err and "1 . . ." in err
+    assert not net.with_name("run").exists()
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

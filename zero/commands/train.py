@@ -58,9 +58,10 @@ def main(argv: list[str]) -> int:
     if arguments.print_config:
         print(configuration.dumps(config), end="")
         return 0
+    from zero.doctor import require_sound
     from zero.games import make_game
 
-    make_game(config.game)
+    require_sound(make_game(config.game))
     if not any(dataclasses.astuple(config.budget)):
         raise UserError(f"{arguments.config}: no end: give --minutes, --games or --steps, or a [budget] in the file")
     run = RunDirectory.create(arguments.run or Path("runs") / arguments.config.stem, config, describe())
