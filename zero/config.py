@@ -61,11 +61,13 @@ class SelfPlayConfig:
     lanes: int = 64  # games in lockstep in one worker: the batch of the network
     temperature: float = 1.0  # of the move choice in the first `temperature_plies`
     temperature_plies: int = 12  # afterwards the search's best move is played
+    cache: int = 0  # positions whose evaluation a worker remembers; not for games whose planes show history
+    end_when_proven: bool = False  # with search.solver: a game ends, with its true result, once the search proved it
     random_plies: int = 0  # games start with up to this many uniformly random moves, for diversity
 
     def __post_init__(self) -> None:
         at_least(self, 1, "sims", "games", "lanes")
-        at_least(self, 0, "temperature", "temperature_plies", "random_plies")
+        at_least(self, 0, "temperature", "temperature_plies", "cache", "random_plies")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mcts_ext.cache import EvaluationCache
+from mcts_ext.result import SearchResult
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.config import Config
@@ -59,7 +61,9 @@ class SelfPlayWorker:
     def __init__(self, config: Config):
         self.config = config
         self.game: Game = make_game(config.game)
-        self.search = Search(self.game, config.selfplay.lanes, config.search, config.seed)
+        entries = config.selfplay.cache
+        self.cache = EvaluationCache(self.game, entries) if entries else None
+        self.search = Search(self.game, config.selfplay.lanes, config.search, config.seed, cache=self.cache)
         self.lanes: dict[int, Lane] = {}
         self.queue: deque[int] = deque()
         self.version = -1
@@ -72,6 +76,8 @@ class SelfPlayWorker:
 
         evaluator = NetworkEvaluator.load(path, self.config.game)
         self.version, self._evaluate = version, evaluator
+        if self.cache is not None:
+            self.cache.clear()
         self.lanes.clear()
         self.queue.clear()
 
@@ -123,34 +129,37 @@ class SelfPlayWorker:
         """Plays one move in every lane; returns the games that ended."""
         ended = []
         for slot, lane in list(self.lanes.items()):
+            mover, proven = lane.state.to_move, None
             if len(lane.moves) < lane.random_plies:
                 action, value, policy = int(lane.rng.choice(lane.state.legal_actions())), np.nan, None
             else:
-                action, value, policy = self._choose(slot, lane)
+                result = self.search.result(slot)
+                action, value, policy = self._choose(lane, result), float(result.value), result.policy
+                if self.config.selfplay.end_when_proven:
+                    proven = result.proven_value
             lane.moves.append(action)
             lane.values.append(value)
             lane.policies.append(policy)
             lane.state.play(action)
             if lane.state.terminal:
-                ended.append(self._record(lane).to_bytes())
+                mover, proven = lane.state.to_move, int(lane.state.outcome())
+            if proven is not None:
+                ended.append(self._record(lane, proven if mover == 0 else -proven).to_bytes())
                 del self.lanes[slot]
             else:
                 self.search.play(slot, action)
         return ended
 
-    def _choose(self, slot: int, lane: Lane) -> tuple[int, float, np.ndarray]:
-        result = self.search.result(slot)
-        action = result.best
+    def _choose(self, lane: Lane, result: SearchResult) -> int:
         temperature = self.config.selfplay.temperature
         if self.config.search.root == "puct" and temperature > 0:
             if len(lane.moves) < self.config.selfplay.temperature_plies:
                 weights = result.visits.astype(np.float64) ** (1 / temperature)
-                action = int(lane.rng.choice(len(weights), p=weights / weights.sum()))
-        return action, float(result.value), result.policy
+                return int(lane.rng.choice(len(weights), p=weights / weights.sum()))
+        return result.best
 
-    def _record(self, lane: Lane) -> GameRecord:
-        outcome = lane.state.outcome()
-        result = int(outcome if lane.state.to_move == 0 else -outcome)  # to the first player's view
+    def _record(self, lane: Lane, result: int) -> GameRecord:
+        """The record of a game with that result, seen by the first player."""
         counts, actions, probs = [], [], []
         for policy in lane.policies:
             chosen = np.empty(0, np.int64) if policy is None else np.flatnonzero(policy > 1e-4)
