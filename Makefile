@@ -21,7 +21,7 @@ test: $(VENV)/.test $(if $(ORACLES),$(VENV)/.oracles) engines
 # Opponents from Debian, where that needs nobody's password; the tests that want them are skipped without.
 engines:
 	@PATH="$$PATH:/usr/games"; { command -v gnugo && command -v gtp-rhino; } > /dev/null || { [ "$$(id -u)" = 0 ] \
-	    && apt-get install --yes --quiet --no-install-recommends gnugo grhino > /dev/null 2>&1; } \
+	    && apt-get update --quiet > /dev/null 2>&1 && apt-get install --yes --quiet --no-install-recommends gnugo grhino > /dev/null 2>&1; } \
 	    || echo 'gnugo or grhino is not installed: matches against them are skipped (apt-get install gnugo grhino)'
 
 test-slow: $(VENV)/.test $(VENV)/.oracles

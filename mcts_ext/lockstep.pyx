@@ -16,6 +16,10 @@ cdef extern from "math.h" nogil:
     bint isfinite(double)
 
 
+cdef enum:
+    MAX_INSIDE = 4096                    # simulations of a slot without an evaluation in one step
+
+
 cdef void update_active(Slot* slot) noexcept nogil:
     """A search ends with its last simulation, or when its root is solved."""
     cdef const Node* root = slot.tree.nodes + slot.tree.root
@@ -25,14 +29,18 @@ cdef void update_active(Slot* slot) noexcept nogil:
 # ---- collect
 
 cdef void collect_slot(void* context, int index) noexcept nogil:
-    """Simulates in one slot until its leaves need evaluations; these go into the groups kept for the slot."""
+    """Simulates in one slot until its leaves need evaluations; these go into the groups kept for the slot.
+
+    Where a tree reaches only ends of the game or cached positions no leaf ever does, hence the bound.
+    """
     cdef Batch* batch = <Batch*>context
     cdef Engine* engine = batch.engine
     cdef Slot* slot = batch.slots + batch.active[index]
     cdef Leaf* leaf
     cdef Selected selected
     cdef float value
-    while slot.active and slot.waiting < engine.settings.leaves and not batch.cancelled[0]:
+    cdef int inside = 0
+    while slot.active and slot.waiting < engine.settings.leaves and inside < MAX_INSIDE and not batch.cancelled[0]:
         if slot.waiting and slot.simulations + slot.waiting >= slot.target:
             break
         leaf = slot.leaves + slot.waiting
@@ -50,6 +58,7 @@ cdef void collect_slot(void* context, int index) noexcept nogil:
             leaf.value = _mixed(engine, slot, leaf, value)
         finish(engine, slot, leaf, leaf.value)
         update_active(slot)
+        inside += 1
 
 
 cdef inline uint64_t _cache_key(Engine* engine, const Leaf* leaf) noexcept nogil:

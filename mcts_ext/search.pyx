@@ -233,10 +233,10 @@ cdef class Search:
         """One batch, or with an evaluator that needs no Python all that is wanted (32 simulations of each slot if
         `small`). False when all searches are done."""
         if callable(evaluate):
-            planes, legal = self.collect()
-            if not len(planes):
-                return False
-            self.apply(*evaluate(planes, legal))
+            self._collect()
+            if not self.num_rows:
+                return bool(self.active)
+            self.apply(*evaluate(self.planes[:self.num_rows], self.legal[:self.num_rows]))
             return True
         return self._run_inside(_INSIDE[evaluate], _STEP if small else 0xFFFFFFFF)
 
@@ -246,6 +246,13 @@ cdef class Search:
         self._check_running()
         if self.num_rows:
             raise RuntimeError("collect: the batch before waits for apply")
+        self._collect()
+        while not self.num_rows and self.active:
+            self._collect()
+        return self.planes[:self.num_rows], self.legal[:self.num_rows]
+
+    cdef _collect(self):
+        """One bounded walk of every active tree towards a leaf; `num_rows` of them were found."""
         self._gather_active()
         self.running = True
         with nogil:
@@ -254,7 +261,6 @@ cdef class Search:
         if self.cancelled:
             self._stop_all()
         self.num_rows = close_holes(&self.batch, self.num_active) * self.batch.rows
-        return self.planes[:self.num_rows], self.legal[:self.num_rows]
 
     def apply(self, logits, values):
         """Takes the answer to `collect`: logits float32 [k, A], values float32 [k] seen by the player to move.

@@ -98,6 +98,7 @@ cdef uint64_t hash_(const Rules* rules, const void* s) noexcept nogil:
 cdef void encode(const Rules* rules, const void* s, float* planes) noexcept nogil:
     cdef const Board* board = <const Board*>s
     cdef uint64_t other = board.mover ^ board.occupied
+    cdef float first = 1 - to_move(rules, s)
     cdef int row, column, bit
     for row in range(rules.rows):
         bit = rules.rows - 1 - row                       # row 0 is the top one
@@ -105,7 +106,8 @@ cdef void encode(const Rules* rules, const void* s, float* planes) noexcept nogi
             planes[0] = (board.mover >> bit) & 1
             planes[1] = (other >> bit) & 1
             planes[2] = 1                # on the board: tells an empty cell from the padding of a convolution
-            planes += 3
+            planes[3] = first            # whose turn the last empty cells will be decides many endings
+            planes += 4
             bit += rules.rows + 1
 
 
@@ -138,7 +140,8 @@ cdef void stones(const Rules* rules, const void* s, signed char* points) noexcep
 
 
 cdef class ConnectFour(Game):
-    """Actions are the columns, written `1`.. from the left. Planes [rows, cols, 3]: own stones, the opponent's, ones."""
+    """Actions are the columns, written `1`.. from the left. Planes [rows, cols, 4]: own stones, the opponent's, ones,
+    and ones if the first player is to move."""
     cdef Size size
 
     def __cinit__(self, int rows=6, int cols=7):
@@ -152,7 +155,7 @@ cdef class ConnectFour(Game):
             self.size.bottom |= <uint64_t>1 << (column * (rows + 1))
         self.size.cells = self.size.bottom * ((<uint64_t>1 << rows) - 1)
         self.rules = Rules(
-            state_size=sizeof(Board), num_actions=cols, rows=rows, cols=cols, planes=3, max_length=rows * cols,
+            state_size=sizeof(Board), num_actions=cols, rows=rows, cols=cols, planes=4, max_length=rows * cols,
             data=&self.size, init=init, copy=NULL, destroy=NULL, play=play, legal=legal, to_move=to_move,
             terminal=terminal, outcome=outcome, hash=hash_, encode=encode, playout=playout, stones=stones,
             score=NULL, ownership=NULL)
