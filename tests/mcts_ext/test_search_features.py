@@ -188,7 +188,7 @@ def test_a_cache_saves_evaluations_and_changes_nothing(options):
         return network(planes, legal)
     plain = searched("connect4", 200, options, counted).result(0)
     without = sum(counts)
-    cache = EvaluationCache(make("connect4"), 100_000)
+    cache = EvaluationCache(make("connect4"), 1 << 22)  # so much room that no two positions share a place
     counts.clear()
     first = searched("connect4", 200, options, counted, cache=cache).result(0)
     if options.get("leaves", 1) == 1:          # an answer at once changes which leaves are under way together
