@@ -15,6 +15,7 @@ IDLE_SHARE = 0.02
 FIRST_FRAME = 1.0  # seconds of processor time from the command to the first picture
 
 
+@pytest.mark.slow  # a busy neighbour costs processor time too; benchmarks/window.py measures
 def test_frames_are_quick_while_an_engine_reports(window):
     driver = window("go9", width=1180, height=800)
     for key in (pygame.K_F2, pygame.K_F3, pygame.K_F4, pygame.K_F5):
@@ -30,6 +31,7 @@ def test_frames_are_quick_while_an_engine_reports(window):
     assert sorted(spent)[int(0.95 * len(spent))] <= FRAME_95
 
 
+@pytest.mark.slow  # a busy neighbour costs processor time too; benchmarks/window.py measures
 def test_an_idle_window_rests(window):
     driver = window("connect4")
     driver.step(5)
@@ -54,6 +56,7 @@ sys.exit(main(["play", "connect4"]))
 """
 
 
+@pytest.mark.slow  # a busy neighbour costs processor time too; benchmarks/window.py measures
 def test_the_first_frame_comes_within_a_second(home):
     done = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -150,18 +150,21 @@ def test_doctor_passes_and_fails_with_its_exit_code(capsys, net, monkeypatch):
     assert not net.with_name("run").exists()
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_is_there_and_quick(command):
-    """The bound is on CPU time, start of the interpreter included; the wall clock of a busy machine says nothing."""
-    import resource
+HELP = """
+import sys
+from zero.cli import main
+try:
+    code = main(sys.argv[1:] + ["--help"])
+except SystemExit as stop:
+    code = stop.code or 0
+heavy = {"numpy", "scipy", "pygame", "matplotlib", "torch", "ray", "cupy"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else code)
+"""
 
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    argv = [sys.executable, "-m", "zero", *command.split(), "--help"]
-    seconds = []
-    for _ in range(3):
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        before = after
-        assert done.returncode == 0 and "usage" in done.stdout
-    assert min(seconds) < 0.6, f"zero {command} --help took {min(seconds):.2f} CPU seconds"
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_there_and_imports_nothing_heavy(command):
+    """Imports are what makes a command slow to answer; with these it takes over 0.3 s."""
+    done = subprocess.run([sys.executable, "-c", HELP, *command.split()], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
