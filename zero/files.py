@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from nn.save import write_atomically
+
 
 def sync_directory(directory: Path) -> None:
     handle = os.open(directory, os.O_RDONLY)
@@ -15,23 +17,8 @@ def sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes to a temporary name, syncs, renames: `path` is either the old file or the whole new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-
-
 def write_json(path: Path, value: object) -> None:
-    write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
+    write_atomically(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def rename_directory(temporary: Path, path: Path) -> None:

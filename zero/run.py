@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nn.save import write_atomically
 from zero import config as configuration
 from zero.config import Config
 from zero.errors import UserError
-from zero.files import rename_directory, sha256, write_atomic, write_json
+from zero.files import rename_directory, sha256, write_json
 from zero.record import GameLog
 
 KEEP_CHECKPOINTS = 3
@@ -75,7 +76,7 @@ class RunDirectory:
             for name in ("games", "weights", "checkpoints", "matches"):
                 (root / name).mkdir(parents=True)
             write_json(root / "run.json", about)
-            write_atomic(root / "config.toml", configuration.dumps(config).encode())
+            write_atomically(root / "config.toml", configuration.dumps(config).encode())
         except OSError as error:
             raise UserError(f"{root}: cannot make the run directory: {error.strerror or error}") from None
         return cls(root, config)
@@ -92,7 +93,7 @@ class RunDirectory:
         """Sets a new end of the run, on disk too."""
         table = configuration.merged(configuration.to_table(self.config), {"budget": limits})
         self.config = configuration.from_table(Config, table, "command line")
-        write_atomic(self.root / "config.toml", configuration.dumps(self.config).encode())
+        write_atomically(self.root / "config.toml", configuration.dumps(self.config).encode())
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -116,7 +117,7 @@ class RunDirectory:
         if path.exists():
             lines = [line for line in path.read_text().splitlines() if line.endswith("}")]  # a torn line goes too
             kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
-            write_atomic(path, "".join(line + "\n" for line in kept).encode())
+            write_atomically(path, "".join(line + "\n" for line in kept).encode())
 
     # weights
 
@@ -127,7 +128,7 @@ class RunDirectory:
         entry = WeightsEntry(version, path.name, sha256(path), games, steps)
         entries = [e for e in self.weights() if e.version < version] + [entry]
         lines = "".join(json.dumps(vars(e)) + "\n" for e in entries)
-        write_atomic(self.root / "weights" / "index.jsonl", lines.encode())
+        write_atomically(self.root / "weights" / "index.jsonl", lines.encode())
         return entry
 
     def weights(self) -> list[WeightsEntry]:

@@ -5,13 +5,13 @@ log as soon as they are, everything else at the end of an iteration: a run that 
 its iteration and ends where it would have ended.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nn.schedules import Cosine
 from zero.backends import Backend
 from zero.display import Display, Status
 from zero.errors import UserError
@@ -26,11 +26,6 @@ from zero.selfplay import PlayReport
 
 class Stopped(Exception):
     """The run was asked to stop; what is on disk suffices to go on."""
-
-
-def cosine(progress: float, final: float) -> float:
-    """The learning rate's factor: 1 at the start, `final` at the end (Loshchilov & Hutter, arXiv 1608.03983, eq. 5)."""
-    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
 class Supervisor:
@@ -128,7 +123,8 @@ class Supervisor:
         new_positions = self.replay.positions - self.state.positions
         self.finished.clear()
         play_seconds = time.monotonic() - began
-        lr = self.config.learner.lr * cosine(progress, self.config.learner.final_lr)
+        top = self.config.learner.lr
+        lr = Cosine(top, top * self.config.learner.final_lr, steps=1)(progress)  # a step: the whole budget
         tokens = self.state.tokens + new_positions * self.config.replay.samples_per_position
         losses, tokens = self._learn(lr, tokens, work)
         self.state = replace(

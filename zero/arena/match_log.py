@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TextIO
 
 from mcts_ext.state import Game
+from nn.save import write_atomically
 from zero.arena.fixtures import MatchResult, PlayedGame
 from zero.arena.openings import Opening
 from zero.errors import UserError
-from zero.files import write_atomic, write_json
+from zero.files import write_json
 from zero.protocols import game_sgf, sgf
 
 
@@ -77,7 +78,7 @@ class MatchLog:
             return []
         whole, newline, _ = path.read_bytes().rpartition(b"\n")
         if path.stat().st_size != len(whole) + len(newline):
-            write_atomic(path, whole + newline)
+            write_atomically(path, whole + newline)
         try:
             return [played_from_json(self.game, json.loads(line)) for line in whole.splitlines()]
         except (ValueError, KeyError, TypeError) as error:
@@ -100,7 +101,7 @@ class MatchLog:
         write_json(self.directory / "result.json", result.to_json())
         if game_sgf.has_sgf(self.game):
             trees = [played_to_sgf(result, played) for played in result.games]
-            write_atomic(self.directory / "games.sgf", sgf.serialise(trees).encode())
+            write_atomically(self.directory / "games.sgf", sgf.serialise(trees).encode())
 
 
 def _read_json(path: Path) -> dict | None:

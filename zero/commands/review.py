@@ -32,10 +32,10 @@ class ReviewArguments:
 
 def main(argv: list[str]) -> int:
     arguments = tyro.cli(ReviewArguments, prog="zero review", args=argv)
+    from nn.save import write_atomically
     from zero.arena.players import parse_player
     from zero.arena.review import review_game, worst_first
     from zero.arena.seats import make_searcher
-    from zero.files import write_atomic
     from zero.protocols import sgf
     from zero.report.review_page import annotate, review_html
 
@@ -49,11 +49,11 @@ def main(argv: list[str]) -> int:
     reviews = review_game(start, actions, replace(options, root="puct"), evaluate, sims, threads)
     base = arguments.out or arguments.file.with_suffix("")
     written = [base.with_name(base.name + ".review.html")]
-    write_atomic(written[0], review_html(f"{arguments.file.name}: judged by {player}", start, reviews).encode())
+    write_atomically(written[0], review_html(f"{arguments.file.name}: judged by {player}", start, reviews).encode())
     if root is not None:
         annotate(root, start, reviews)
         written.append(base.with_name(base.name + ".review.sgf"))
-        write_atomic(written[1], sgf.serialise(root).encode())
+        write_atomically(written[1], sgf.serialise(root).encode())
     out = sys.stderr if arguments.json else sys.stdout
     text = start.game.action_to_text
     for review in worst_first(reviews)[:10]:

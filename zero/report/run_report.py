@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mcts_ext.state import Game
-from zero.files import write_atomic
+from nn.save import write_atomically
 from zero.games import make_game
 from zero.record import GameRecord
 from zero.report.boards import SCRIPT, frames, viewer
@@ -190,4 +190,4 @@ def _samples(game: Game, records: Sequence[GameRecord]) -> str:
 
 def write_report(run: RunDirectory, path: Path) -> None:
     """Writes the page, or leaves the old one as it is."""
-    write_atomic(path, make_report(run).encode())
+    write_atomically(path, make_report(run).encode())
