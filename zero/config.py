@@ -46,6 +46,7 @@ class NetworkConfig:
     policy_channels: int = 16  # 1x1 convolution before the policy's linear layer
     value_channels: int = 8  # 1x1 convolution before the value's linear layers
     value_hidden: int = 64  # width of the value head's hidden layer
+    value_head: Literal["scalar", "wdl"] = "scalar"  # "wdl": win, draw and loss as lc0; the value is P(win) - P(loss)
 
     def __post_init__(self) -> None:
         at_least(self, 0, "blocks")
@@ -99,6 +100,9 @@ class LearnerConfig:
     weight_decay: float = 1e-4  # L2 coefficient c of the paper's loss for SGD, decoupled for AdamW
     final_lr: float = 0.1  # the rate falls by a cosine to this share of `lr` at the end of the budget
     value_weight: float = 1.0  # of the value loss beside the policy loss
+    reply_weight: float = 0.0  # of the auxiliary loss for the opponent's reply (KataGo: 0.15); 0 = no such head
+    soft_policy_weight: float = 0.0  # for the policy to the power 1/4, renormalised (KataGo: 8)
+    moves_left_weight: float = 0.0  # for the plies to the end of the game, as played (lc0)
     search_value_share: float = 0.5  # the value target is (1 - share) * result + share * the search's value
     gradient_clip: float = 5.0  # L2 norm; 0 = none
     ema: float = 0.0  # decay per step of the averaged weights that are published; 0 = publish the raw ones
@@ -106,6 +110,7 @@ class LearnerConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "batch")
         at_least(self, 0, "weight_decay", "value_weight", "gradient_clip")
+        at_least(self, 0, "reply_weight", "soft_policy_weight", "moves_left_weight")
         within(self, 0, 1, "momentum", "final_lr", "search_value_share", "ema")
         if not self.lr > 0:
             raise SettingError("lr", self.lr, "must be more than 0")

@@ -1,11 +1,7 @@
-"""The learner: fits the network to what the search found.
-
-Loss (Silver et al. 2017, equation 1): l = value_weight (z - v)^2 - pi log p + c |theta|^2; the last term is the
-optimiser's weight decay. Positions without a policy target count for the value alone.
-"""
+"""The learner: fits the network to what the search found."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,30 +11,32 @@ from mcts_ext.state import Game
 from nn import cpu, optim, save
 from zero.config import Config
 from zero.errors import UserError
-from zero.network import Network, save_network
+from zero.heads import AuxiliaryHeads
+from zero.losses import all_losses
+from zero.network import Network, save_network, with_present_names
 from zero.replay import Batch
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Means over samples: policy cross-entropy in nats, squared error of the value, L2 norm of the gradient."""
+    """Means over samples: `parts`, the loss of each head (see `zero.losses`), and the L2 norm of the gradient."""
 
-    policy: float = 0.0
-    value: float = 0.0
+    parts: dict[str, float] = field(default_factory=lambda: {"policy": 0.0, "value": 0.0})
     gradient_norm: float = 0.0
 
     def __add__(self, other: "Losses") -> "Losses":
-        return Losses(self.policy + other.policy, self.value + other.value, self.gradient_norm + other.gradient_norm)
+        parts = {name: self.parts.get(name, 0.0) + value for name, value in other.parts.items()}
+        return Losses(self.parts | parts, self.gradient_norm + other.gradient_norm)
 
     def mean(self, count: int) -> "Losses":
         count = max(count, 1)
-        return Losses(self.policy / count, self.value / count, self.gradient_norm / count)
+        return Losses({name: value / count for name, value in self.parts.items()}, self.gradient_norm / count)
 
     @property
     def culprit(self) -> str | None:
         """What is NaN or infinite, if anything."""
-        names = {"policy": "the policy loss", "value": "the value loss", "gradient_norm": "the gradient"}
-        return next((text for name, text in names.items() if not math.isfinite(getattr(self, name))), None)
+        named = {f"the {name} loss": value for name, value in self.parts.items()} | {"the gradient": self.gradient_norm}
+        return next((text for text, value in named.items() if not math.isfinite(value)), None)
 
 
 class Learner:
@@ -49,12 +47,14 @@ class Learner:
         cpu.set_threads(threads)
         self.network = Network(game, config.network, np.random.default_rng([config.seed, 0]))
         settings = config.learner
+        self.auxiliary = AuxiliaryHeads(game, config.network, settings, np.random.default_rng([config.seed, 2]))
+        self.parameters = self.network.parameters() + self.auxiliary.parameters()
         if settings.optimizer == "sgd":
             self.optimizer = optim.SGD(
-                self.network.parameters(), settings.lr, settings.momentum, weight_decay=settings.weight_decay
+                self.parameters, settings.lr, settings.momentum, weight_decay=settings.weight_decay
             )
         else:
-            self.optimizer = optim.AdamW(self.network.parameters(), settings.lr, weight_decay=settings.weight_decay)
+            self.optimizer = optim.AdamW(self.parameters, settings.lr, weight_decay=settings.weight_decay)
         self.average = self.network.state_dict() if settings.ema else None
 
     def step(self, batch: Batch, lr: float) -> Losses:
@@ -62,13 +62,12 @@ class Learner:
         settings = self.config.learner
         self.network.train()
         self.optimizer.zero_grad()
-        logits, value = self.network(nn.Tensor(batch.planes))
-        has_policy = batch.policy.any(axis=1).astype(np.float32)
-        policy_loss = nn.ops.cross_entropy(logits, nn.Tensor(batch.policy), batch.legal, has_policy)
-        value_loss = nn.ops.mse(value, nn.Tensor(batch.value))
-        (policy_loss + settings.value_weight * value_loss).backward()
-        norm = optim.clip_grad_norm(self.network.parameters(), settings.gradient_clip or math.inf)
-        losses = Losses(policy_loss.item(), value_loss.item(), norm)
+        features = self.network.features(nn.Tensor(batch.planes))
+        policy, value = self.network.policy(features), self.network.value(features)
+        parts = all_losses(policy, value, self.auxiliary(features), batch, settings)
+        sum(weight * loss for weight, loss in parts.values()).backward()
+        norm = optim.clip_grad_norm(self.parameters, settings.gradient_clip or math.inf)
+        losses = Losses({name: loss.item() for name, (_, loss) in parts.items()}, norm)
         if losses.culprit is None:
             self.optimizer.lr = lr
             self.optimizer.step()
@@ -92,6 +91,7 @@ class Learner:
     def save(self, path: Path) -> None:
         """Everything an exact continuation needs."""
         parts = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+        parts["auxiliary"] = self.auxiliary.state_dict()
         if self.average is not None:
             parts["average"] = self.average
         save.save(path, {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()})
@@ -103,9 +103,10 @@ class Learner:
             for name, array in save.load(path).items():
                 part, _, rest = name.partition("/")
                 parts.setdefault(part, {})[rest] = array
-            self.network.load_state_dict(parts["network"])
+            self.network.load_state_dict(with_present_names(parts["network"]))
+            self.auxiliary.load_state_dict(parts.get("auxiliary", {}))
             self.optimizer.load_state_dict(parts["optimizer"])
             if self.average is not None:
-                self.average = parts["average"]
+                self.average = with_present_names(parts["average"])
         except (ValueError, KeyError) as error:
             raise UserError(f"{path}: not a checkpoint of this run's network ({error})") from None

@@ -6,15 +6,16 @@ blocks of two, a policy and a value head; batch normalisation and ReLU after eve
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 
-import nn
 from mcts_ext.state import Game
 from nn import layers, save
 from zero.config import NetworkConfig, from_table
 from zero.errors import UserError
+from zero.heads import VALUE_OUTPUTS, PolicyHead, ValueHead, value_of
 
 FORMAT = "zero-network-1"
 
@@ -38,23 +39,22 @@ class Network(layers.Module):
 
     def __init__(self, game: Game, config: NetworkConfig, rng: np.random.Generator):
         self.config = config
-        width, area = config.channels, game.rows * game.cols
+        width = config.channels
         self.stem = layers.ConvBN(game.planes, width, 3, rng)
         self.blocks = [ResidualBlock(width, rng) for _ in range(config.blocks)]
-        self.policy_conv = layers.ConvBN(width, config.policy_channels, 1, rng)
-        self.policy_out = layers.Linear(config.policy_channels * area, game.num_actions, rng)
-        self.value_conv = layers.ConvBN(width, config.value_channels, 1, rng)
-        self.value_hidden = layers.Linear(config.value_channels * area, config.value_hidden, rng)
-        self.value_out = layers.Linear(config.value_hidden, 1, rng)
+        self.policy = PolicyHead(game, config, rng)
+        self.value = ValueHead(game, config, VALUE_OUTPUTS[config.value_head], rng)
 
-    def forward(self, x):
+    def features(self, x):
+        """What the heads read: `[n, rows, cols, channels]`."""
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
-        n = x.shape[0]
-        policy = self.policy_out(self.policy_conv(x).reshape(n, -1))
-        hidden = nn.ops.relu(self.value_hidden(self.value_conv(x).reshape(n, -1)))
-        return policy, nn.ops.tanh(self.value_out(hidden)).reshape(n)
+        return x
+
+    def forward(self, x):
+        x = self.features(x)
+        return self.policy(x), value_of(self.value(x))
 
 
 def save_network(path: Path, network: Network, game: str, about: dict | None = None) -> None:
@@ -89,7 +89,12 @@ def load_network(path: str | Path, game: Game) -> Network:
     config = from_table(NetworkConfig, about["network"], str(path), "network.")
     network = Network(game, config, np.random.default_rng(0))
     try:
-        save.load_module(path, network)
+        network.load_state_dict(with_present_names(save.load(path)))
     except ValueError as error:
-        raise UserError(str(error)) from None
+        raise UserError(f"{path}: {error}") from None
     return network.eval()
+
+
+def with_present_names(state: dict) -> dict:
+    """A network's tensors under the names of today: once the parts of the heads were the network's own."""
+    return {re.sub(r"^(policy|value)_", r"\1.", name): array for name, array in state.items()}

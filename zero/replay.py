@@ -4,7 +4,7 @@ Nothing dense is kept: a position costs about 30 bytes, its planes are replayed 
 (`mcts_ext.positions`), so that the window can be rebuilt from the run's game log alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,13 +19,19 @@ class Batch:
     """Training samples, everything seen by the player to move.
 
     planes float32 `[n, rows, cols, planes]`, legal uint8 `[n, actions]`, policy float32 `[n, actions]` (sums to
-    1, or to 0 where the search gave no target), value float32 `[n]`.
+    1, or to 0 where the search gave no target), value float32 `[n]`, draw float32 `[n]`: the share of the value
+    target that is a drawn result (a search's value says nothing of draws and counts as win against loss).
+    For auxiliary heads: reply float32 `[n, actions]`, the policy target of the position after the move played, as its
+    own mover numbers the actions; moves_left float32 `[n]`, plies to the end of the game as it was played.
     """
 
     planes: np.ndarray
     legal: np.ndarray
     policy: np.ndarray
     value: np.ndarray
+    draw: np.ndarray
+    reply: np.ndarray
+    moves_left: np.ndarray
 
 
 class Column:
@@ -68,6 +74,7 @@ class Replay:
         self.games = 0
         self._moves, self._values = Column("u2"), Column("f4")
         self._starts = Column("i8")  # per position: where its game's moves start
+        self._ends = Column("i8")  # per position: where they end
         self._results = Column("i1")  # per position: the game's result for the player to move
         self._policy_at = Column("i8")  # per position: where its policy entries start
         self._counts = Column("u2")
@@ -85,6 +92,7 @@ class Replay:
         plies = len(record.moves)
         ends = self._actions.size + np.cumsum(record.counts, dtype=np.int64)
         self._starts.extend(np.full(plies, self._moves.size))
+        self._ends.extend(np.full(plies, self._moves.size + plies))
         self._policy_at.extend(ends - record.counts)
         self._results.extend(self._mover_results(record))
         self._moves.extend(record.moves)
@@ -114,6 +122,11 @@ class Replay:
         """The positions numbered `at` `[n]`, as they were played."""
         starts = self._starts.view[at]
         planes, legal = encode_positions(self.game, self._moves.view, starts, (at - starts).astype(np.int32))
+        value, draw = self._value_targets(at, search_value_share)
+        return Batch(planes, legal, self._policies(at), value, draw, self._replies(at), self._moves_left(at))
+
+    def _policies(self, at: np.ndarray) -> np.ndarray:
+        """The policy targets `[n, actions]` of the positions numbered `at`."""
         counts = self._counts.view[at].astype(np.int64)
         rows = np.repeat(np.arange(len(at)), counts)
         entry = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -122,18 +135,38 @@ class Replay:
         policy[rows, self._actions.view[entry]] = self._probs.view[entry]
         sums = policy.sum(axis=1, keepdims=True)
         np.divide(policy, sums, out=policy, where=sums > 0)  # float16 probabilities do not sum to 1 exactly
+        return policy
+
+    def _value_targets(self, at: np.ndarray, search_value_share: float) -> tuple[np.ndarray, np.ndarray]:
+        """`Batch.value` and `Batch.draw`."""
         results, searched = self._results.view[at].astype(np.float32), self._values.view[at]
         share = np.where(np.isnan(searched), 0, np.float32(search_value_share))
         value = (1 - share) * results + share * np.nan_to_num(searched)
-        return Batch(planes, legal, policy, value.astype(np.float32))
+        return value.astype(np.float32), ((1 - share) * (results == 0)).astype(np.float32)
+
+    def _replies(self, at: np.ndarray) -> np.ndarray:
+        """The policy targets of the positions that follow; zeros behind the last move of a game."""
+        follows = at + 1 < self._ends.view[at]
+        policy = self._policies(np.where(follows, at + 1, at))
+        policy[~follows] = 0
+        return policy
+
+    def _moves_left(self, at: np.ndarray) -> np.ndarray:
+        return (self._ends.view[at] - at).astype(np.float32)
 
     def _symmetric(self, batch: Batch, symmetry: np.ndarray) -> Batch:
-        n = len(batch.policy)
-        planes, legal, policy = np.empty_like(batch.planes), np.empty_like(batch.legal), np.empty_like(batch.policy)
-        flat_in, flat_out = batch.planes.reshape(n, -1, self.game.planes), planes.reshape(n, -1, self.game.planes)
-        for k, (action_perm, point_perm) in enumerate(self.game.symmetries):
-            chosen = np.flatnonzero(symmetry == k)
-            flat_out[chosen[:, None], point_perm] = flat_in[chosen]
-            policy[chosen[:, None], action_perm] = batch.policy[chosen]
-            legal[chosen[:, None], action_perm] = batch.legal[chosen]
-        return Batch(planes, legal, policy, batch.value)
+        """Each sample seen in its own symmetry of the game, by number `[n]`."""
+        n = len(symmetry)
+        actions, points = (np.stack(perms)[symmetry] for perms in zip(*self.game.symmetries, strict=True))
+        rows = np.arange(n)[:, None]
+
+        def mapped(values: np.ndarray, target: np.ndarray) -> np.ndarray:
+            out = np.empty_like(values)
+            out[rows, target] = values
+            return out
+
+        flat = batch.planes.reshape(n, -1, self.game.planes)
+        return replace(
+            batch, planes=mapped(flat, points).reshape(batch.planes.shape), legal=mapped(batch.legal, actions),
+            policy=mapped(batch.policy, actions), reply=mapped(batch.reply, actions),
+        )  # fmt: skip

@@ -146,8 +146,7 @@ class Supervisor:
             "window": self.replay.window,
             "steps": self.state.steps,
             "lr": lr,
-            "policy_loss": losses.policy,
-            "value_loss": losses.value,
+            **{f"{name}_loss": value for name, value in losses.parts.items()},
             "gradient_norm": losses.gradient_norm,
             "samples_per_position": self.state.steps * self.config.learner.batch / max(1, self.state.positions),
             "game_length": new_positions / max(1, work.games),
@@ -227,8 +226,8 @@ class Supervisor:
                 sims_per_s=work.sims / max(work.wall, 1e-9),
                 network_share=work.network_seconds / max(work.seconds, 1e-9),
                 lr=self._lr,
-                policy_loss=self._losses.policy,
-                value_loss=self._losses.value,
+                policy_loss=self._losses.parts["policy"],
+                value_loss=self._losses.parts["value"],
             )
         )
 

@@ -53,6 +53,43 @@ def test_positions_are_rebuilt_as_they_were_played(name):
     assert replay.positions == at and replay.games == 30
 
 
+def test_auxiliary_targets_come_from_the_rest_of_the_game():
+    """The reply is the next position's policy (here: its move), the last move has none; moves left count down to 1."""
+    game = make_game("connect4")
+    replay = Replay(game, ReplayConfig())
+    for index in range(3):
+        record, *_ = random_record(game, index)
+        at = np.arange(replay.positions, replay.positions + len(record.moves))
+        replay.add(record)
+        batch = replay.batch(at, 0.0)
+        np.testing.assert_array_equal(batch.reply[:-1].argmax(1), record.moves[1:])
+        assert not batch.reply[-1].any() and (batch.reply[:-1].sum(1) == 1).all()
+        np.testing.assert_array_equal(batch.moves_left, np.arange(len(at), 0, -1))
+
+
+def test_only_the_result_counts_as_a_draw():
+    game = make_game("tictactoe")
+    drawn = next(r for r in (random_record(game, index)[0] for index in range(99)) if r.result == 0)
+    replay = Replay(game, ReplayConfig())
+    replay.add(drawn)
+    batch = replay.batch(np.arange(9), 0.25)
+    assert batch.draw.tolist() == [1.0] + [0.75] * 8  # the first position was not searched
+    np.testing.assert_allclose(batch.value[1:], 0.25 * drawn.values[1:].astype(np.float32), atol=1e-6)
+
+
+def test_replies_are_turned_with_the_board():
+    game = make_game("connect4")
+    record, *_ = random_record(game, 0)
+    replay = Replay(game, ReplayConfig())
+    replay.add(record)
+    at = np.arange(len(record.moves))
+    plain = replay.batch(at, 0.0)
+    mirrored = replay._symmetric(plain, np.ones(len(at), int))
+    np.testing.assert_array_equal(mirrored.reply, plain.reply[:, ::-1])
+    np.testing.assert_array_equal(mirrored.policy, plain.policy[:, ::-1])
+    np.testing.assert_array_equal(mirrored.planes[:, :, ::-1], plain.planes)
+
+
 def test_the_winner_made_the_last_move():
     """Both sides: the position before a winning last move is worth +1 to its mover, whoever that is."""
     game = make_game("connect4")

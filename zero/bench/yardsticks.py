@@ -29,9 +29,9 @@ def folded(state: dict, blocks: int) -> FoldedNet:
         return weight.astype("f"), (state[f"{name}.norm.beta"] - state[f"{name}.norm.running_mean"] * scale).astype("f")
 
     tower = [conv("stem")] + [conv(f"blocks.{b}.{part}") for b in range(blocks) for part in ("first", "second")]
-    heads = {name: conv(name) for name in ("policy_conv", "value_conv")}
-    for name in ("policy_out", "value_hidden", "value_out"):
-        heads[name] = state[f"{name}.weight"], state[f"{name}.bias"]
+    heads = {f"{head}_conv": conv(f"{head}.conv") for head in ("policy", "value")}
+    for head, part in (("policy", "out"), ("value", "hidden"), ("value", "out")):
+        heads[f"{head}_{part}"] = state[f"{head}.{part}.weight"], state[f"{head}.{part}.bias"]
     return FoldedNet(tower, heads)
 
 
@@ -159,9 +159,9 @@ def _torch_loss(torch, state, blocks, layout, device):
         x = brick(x, "stem")
         for b in range(blocks):
             x = brick(brick(x, f"blocks.{b}.first"), f"blocks.{b}.second", x)
-        logits = linear(brick(x, "policy_conv").permute(0, 2, 3, 1).flatten(1), "policy_out")
-        hidden = functional.relu(linear(brick(x, "value_conv").permute(0, 2, 3, 1).flatten(1), "value_hidden"))
-        value = torch.tanh(linear(hidden, "value_out"))[:, 0].float()
+        logits = linear(brick(x, "policy.conv").permute(0, 2, 3, 1).flatten(1), "policy.out")
+        hidden = functional.relu(linear(brick(x, "value.conv").permute(0, 2, 3, 1).flatten(1), "value.hidden"))
+        value = torch.tanh(linear(hidden, "value.out"))[:, 0].float()
         return -(target * functional.log_softmax(logits.float(), 1)).sum(1).mean() + ((value - z) ** 2).mean()
 
     return loss, list(p.values())

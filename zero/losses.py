@@ -1,0 +1,62 @@
+"""The learner's losses, each a mean over the samples of a batch.
+
+    l = policy + value_weight value + sum of weight * auxiliary loss
+
+The L2 term of the paper's loss (Silver et al. 2017, equation 1) is the optimiser's weight decay.
+"""
+
+import numpy as np
+
+import nn
+from nn import ops
+from zero.config import LearnerConfig
+from zero.heads import value_of
+from zero.replay import Batch
+
+SOFTENING = 0.25  # exponent of the soft policy target: a temperature of 4
+PLIES_UNIT = 20.0  # moves left are compared in this unit, and errors beyond 10 plies count linearly, as in lc0
+
+
+def all_losses(policy, value, auxiliary: dict, batch: Batch, settings: LearnerConfig) -> dict:
+    """name -> (weight, loss), from the logits of the heads: policy `[n, actions]`, value `[n, 1 or 3]`."""
+    has_policy = _given(batch.policy)
+    parts = {
+        "policy": (1.0, ops.cross_entropy(policy, nn.Tensor(batch.policy), batch.legal, has_policy)),
+        "value": (settings.value_weight, _value_loss(value, batch)),
+    }
+    if "reply" in auxiliary:
+        loss = ops.cross_entropy(auxiliary["reply"], nn.Tensor(batch.reply), None, _given(batch.reply))
+        parts["reply"] = settings.reply_weight, loss
+    if "soft_policy" in auxiliary:
+        loss = ops.cross_entropy(auxiliary["soft_policy"], nn.Tensor(softened(batch.policy)), batch.legal, has_policy)
+        parts["soft_policy"] = settings.soft_policy_weight, loss
+    if "moves_left" in auxiliary:
+        target = nn.Tensor(batch.moves_left[:, None] / PLIES_UNIT)
+        loss = ops.huber(auxiliary["moves_left"] / PLIES_UNIT, target, delta=10 / PLIES_UNIT)
+        parts["moves_left"] = settings.moves_left_weight, loss
+    return parts
+
+
+def _given(policy: np.ndarray) -> np.ndarray:
+    """1 where there is a policy target, `[n]`: the others take no part."""
+    return policy.any(axis=1).astype(np.float32)
+
+
+def _value_loss(logits, batch: Batch):
+    """Squared error of a scalar value, cross-entropy with (win, draw, loss) of three logits."""
+    if logits.shape[1] == 1:
+        return ops.mse(value_of(logits), nn.Tensor(batch.value))
+    return ops.cross_entropy(logits, nn.Tensor(win_draw_loss(batch.value, batch.draw)))
+
+
+def win_draw_loss(value: np.ndarray, draw: np.ndarray) -> np.ndarray:
+    """The distribution `[n, 3]` with P(draw) = `draw [n]` and P(win) - P(loss) = `value [n]`; |value| <= 1 - draw."""
+    decided = 1 - draw
+    return np.stack([(decided + value) / 2, draw, (decided - value) / 2], axis=1)
+
+
+def softened(policy: np.ndarray) -> np.ndarray:
+    """`policy ** 0.25` `[n, actions]`, made to sum to 1 again; a row of zeros stays one (KataGoMethods.md)."""
+    soft = policy ** np.float32(SOFTENING)
+    sums = soft.sum(axis=1, keepdims=True)
+    return np.divide(soft, sums, out=soft, where=sums > 0)
