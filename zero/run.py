@@ -20,6 +20,7 @@ from zero.config import Config
 from zero.errors import UserError
 from zero.files import rename_directory, sha256, write_json
 from zero.record import GameLog
+from zero.weights import Weights
 
 KEEP_CHECKPOINTS = 3
 
@@ -153,6 +154,10 @@ class RunDirectory:
         if sha256(path) != chosen.sha256:
             raise UserError(f"{path}: damaged (its SHA-256 is not the one of weights/index.jsonl)")
         return path
+
+    def read_weights(self, version: int) -> Weights:
+        """One network as it is sent to workers. Raises `UserError`."""
+        return Weights.read(self.weights_path(version), version)
 
     # checkpoints
 

@@ -19,6 +19,7 @@ from mcts_ext.state import Game, State
 from zero.config import Config
 from zero.games import make_game
 from zero.record import GameRecord
+from zero.weights import Weights
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -70,12 +71,13 @@ class SelfPlayWorker:
         self._evaluate: Evaluate | None = None
         self._network_seconds = 0.0
 
-    def load(self, version: int, path: str) -> None:
-        """Takes network number `version` from a file; games in progress are dropped."""
+    def load(self, weights: Weights) -> None:
+        """Takes another network; games in progress are dropped. Raises `DamagedWeights` and keeps the old one."""
         from zero.evaluator import NetworkEvaluator
 
-        evaluator = NetworkEvaluator.load(path, self.config.game)
-        self.version, self._evaluate = version, evaluator
+        with weights.as_file() as path:
+            self._evaluate = NetworkEvaluator.load(path, self.config.game)
+        self.version = weights.version
         if self.cache is not None:
             self.cache.clear()
         self.lanes.clear()

@@ -5,6 +5,7 @@ log as soon as they are, everything else at the end of an iteration: a run that 
 its iteration and ends where it would have ended.
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -37,7 +38,7 @@ class Supervisor:
         self.workers, self.should_stop = workers, should_stop
         self.game = make_game(self.config.game)
         self.replay = Replay(self.game, self.config.replay)
-        self.learner = Learner(self.game, self.config, threads=workers)
+        self.learner = Learner(self.game, self.config, threads=min(workers, len(os.sched_getaffinity(0))))
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
         self.pool = WorkerPool(backend, self.config, workers)
         self.finished: dict[int, GameRecord] = {}  # games of the present iteration
@@ -80,7 +81,7 @@ class Supervisor:
             by_version.setdefault(index // self.config.selfplay.games, []).append(index)
         for version, indices in by_version.items():
             self.display.message(f"{self.run.root}: playing {len(indices)} lost games of network {version} again")
-            for report in self.pool.play(version, str(self.run.weights_path(version)), indices):
+            for report in self.pool.play(self.run.read_weights(version), indices):
                 for payload in report.records:
                     record = GameRecord.from_bytes(payload)
                     self.run.games.append(record)
@@ -174,9 +175,7 @@ class Supervisor:
             work.add_game(record)
         missing = [index for index in range(first, first + count) if index not in self.finished]
         if missing:
-            version = self.state.iteration
-            weights = str(self.run.weights_path(version))
-            for report in self.pool.play(version, weights, missing):
+            for report in self.pool.play(self.run.read_weights(self.state.iteration), missing):
                 for payload in report.records:
                     record = GameRecord.from_bytes(payload)
                     self.run.games.append(record)

@@ -18,8 +18,13 @@ class Call(Protocol):
 
 
 class Backend(Protocol):
+    capacity: int  # roles that can run at once, each on a core of its own
+
     def spawn(self, role: Callable[..., Any], *args: Any) -> Any:
         """Makes `role(*args)` somewhere and returns a handle to it."""
+
+    def share(self, value: Any) -> Any:
+        """What to give in place of `value` to calls, where many get the same large one."""
 
     def call(self, handle: Any, method: str, *args: Any) -> Call:
         """Starts a method; one call at a time for each handle."""
@@ -32,11 +37,16 @@ class Backend(Protocol):
 
 
 def make(name: str) -> Backend:
-    """`inline` (this process) or `process` (one process for each role on this machine)."""
+    """`inline` (this process), `process` (one for each role on this machine), or the address of a Ray cluster:
+    `auto` or HOST:PORT. Raises `UserError` if Ray is not installed or there is no cluster."""
     if name == "inline":
         from zero.backends.inline import InlineBackend
 
         return InlineBackend()
-    from zero.backends.process import ProcessBackend
+    if name == "process":
+        from zero.backends.process import ProcessBackend
 
-    return ProcessBackend()
+        return ProcessBackend()
+    from zero.backends.ray import RayBackend
+
+    return RayBackend(name)

@@ -5,6 +5,7 @@ parent dies reads end-of-file at its next answer and leaves.
 """
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class ProcessCall:
 class ProcessBackend:
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
+        self.capacity = len(os.sched_getaffinity(0))
 
     def spawn(self, role: Callable[..., Any], *args: Any) -> ProcessHandle:
         ours, theirs = self._context.Pipe()
@@ -61,6 +63,9 @@ class ProcessBackend:
         process.start()
         theirs.close()
         return ProcessHandle(process, ours)
+
+    def share(self, value: Any) -> Any:
+        return value
 
     def call(self, handle: ProcessHandle, method: str, *args: Any) -> ProcessCall:
         try:

@@ -33,6 +33,7 @@ def main(argv: list[str]) -> int:
     from zero.games import make_game
     from zero.network import Network, save_network
     from zero.selfplay import PlayReport, SelfPlayWorker
+    from zero.weights import Weights
 
     table = {
         "game": arguments.game,
@@ -45,9 +46,10 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "untrained.safetensors"
         save_network(path, Network(game, config.network, np.random.default_rng(0)), game.name)
+        weights = Weights.read(path, version=0)
         workers = [SelfPlayWorker(config) for _ in range(arguments.threads)]
         for worker in workers:
-            worker.load(0, str(path))
+            worker.load(weights)
     reports: list[PlayReport] = []
     numbers = itertools.count()
 

@@ -30,6 +30,7 @@ class TrainArguments:
     games: int | None = None  # stop after this many games
     steps: int | None = None  # stop after this many training steps
     workers: int | None = None  # self-play processes [one for each core]; 1 plays in this process
+    cluster: str | None = None  # play on a Ray cluster: auto (this machine is part of one) or HOST:PORT of its head
     watch: bool = False  # open the window on the run: games, losses and Elo as it learns
     print_config: bool = False  # show the resolved settings and leave
     json: bool = False  # one JSON object about the result on the last line of stdout
@@ -91,14 +92,16 @@ def execute(run, arguments: TrainArguments) -> int:
     from zero.display import make_display
     from zero.supervisor import Stopped, Supervisor
 
-    workers = arguments.workers or len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0))
+    one = (arguments.workers or cores) == 1
+    backend = backends.make(arguments.cluster or ("inline" if one else "process"))
+    workers = arguments.workers or backend.capacity
     stop = StopRequest()
     if arguments.watch:
         from zero.commands.play import start_watching
 
         start_watching(run.root)
     with run.lock(), make_display(f"zero train · {run.config.game} · {run.root}") as display:
-        backend = backends.make("inline" if workers == 1 else "process")
         supervisor = Supervisor(run, backend, workers, display, stop)
         try:
             supervisor.train()

@@ -1,0 +1,102 @@
+"""Roles as Ray actors, on as many machines as the cluster has. Nothing but this file imports Ray.
+
+Ray starts a role again on no account: a role that died is `WorkerDied`, and who spawned it decides.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zero.backends import WorkerDied
+from zero.errors import UserError
+
+# Ray reads it when it is imported. Unset, it turns itself on or off by whether a token lies about.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+try:
+    import ray
+    from ray import exceptions
+except ImportError as error:
+    raise UserError(f"--cluster needs Ray ({error}); install it: pip install 'zero-engine[cluster]'") from None
+
+
+class Host:
+    """The actor: holds one role. Exceptions are answers, so that what Ray raises is always a death."""
+
+    def __init__(self, role: Callable[..., Any], *args: Any):
+        self.role = role(*args)
+
+    def call(self, method: str, *args: Any) -> tuple[Any, Exception | None]:
+        try:
+            return getattr(self.role, method)(*args), None
+        except Exception as error:
+            return None, error
+
+
+@dataclass(eq=False)
+class RayCall:
+    handle: Any
+    answer: Any  # ObjectRef of (value, error)
+
+    def result(self) -> Any:
+        try:
+            value, error = ray.get(self.answer)
+        except exceptions.RayError as death:
+            raise WorkerDied(f"a worker on the cluster died: {summary(death)}") from None
+        if error is not None:
+            raise error
+        return value
+
+
+def summary(error: Exception) -> str:
+    """Ray's explanations are paragraphs: the first line says what, the last of a traceback says why."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    return f"{first} {lines[-1]}" if "Traceback" in str(error) else first
+
+
+class RayBackend:
+    """Joins the cluster at `address`: `auto` is the one this machine is a node of, else HOST:PORT of its head.
+
+    Raises `UserError` if there is none, or if it does not let us in.
+    """
+
+    def __init__(self, address: str):
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
+        except exceptions.AuthenticationError:
+            raise UserError(
+                "the cluster's token is missing or another one: `ray get-auth-token --generate` makes it on the head, "
+                "and ~/.ray/auth_token must be the same file on every machine (docs/cluster.md)"
+            ) from None
+        except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:
+            raise UserError(
+                f"--cluster {address}: no cluster there ({summary(error)}); start its head: "
+                "RAY_AUTH_MODE=token ray start --head (docs/cluster.md)"
+            ) from None
+        self._actor = ray.remote(Host)
+
+    @property
+    def capacity(self) -> int:
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def spawn(self, role: Callable[..., Any], *args: Any) -> Any:
+        options = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
+        return self._actor.options(**options).remote(role, *args)
+
+    def share(self, value: Any) -> Any:
+        return ray.put(value)
+
+    def call(self, handle: Any, method: str, *args: Any) -> RayCall:
+        return RayCall(handle, handle.call.remote(method, *args))
+
+    def wait(self, calls: Sequence[RayCall], timeout: float | None = None) -> list[RayCall]:
+        answers = [call.answer for call in calls]
+        ready, _ = ray.wait(answers, num_returns=1, timeout=timeout)
+        if ready:  # the first woke us; others may have ended since
+            ready, _ = ray.wait(answers, num_returns=len(answers), timeout=0)
+        return [call for call in calls if call.answer in ready]
+
+    def kill(self, handle: Any) -> None:
+        ray.kill(handle)
