@@ -4,6 +4,7 @@ Ray starts a role again on no account: a role that died is `WorkerDied`, and who
 """
 
 import os
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,12 @@ try:
     from ray import exceptions
 except ImportError as error:
     raise UserError(f"--cluster needs Ray ({error}); install it: pip install 'zero-engine[cluster]'") from None
+
+
+HELP = (
+    ". The head is started by `RAY_AUTH_MODE=token ray start --head`; ~/.ray/auth_token, Python and Ray must be the "
+    "same on all machines (docs/cluster.md)"
+)
 
 
 class Host:
@@ -43,17 +50,32 @@ class RayCall:
         try:
             value, error = ray.get(self.answer)
         except exceptions.RayError as death:
-            raise WorkerDied(f"a worker on the cluster died: {summary(death)}") from None
+            raise WorkerDied(f"a worker of the cluster died: {summary(death)}") from None
         if error is not None:
             raise error
         return value
 
 
 def summary(error: Exception) -> str:
-    """Ray's explanations are paragraphs: the first line says what, the last of a traceback says why."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = lines[0] if lines else type(error).__name__
-    return f"{first} {lines[-1]}" if "Traceback" in str(error) else first
+    """One line of Ray's paragraphs: what failed while a role was made, or else what happened and on which machine."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if "creation task" in lines[0]:
+        return lines[-1]
+    machine = next((f" ({line})" for line in lines if line.startswith("ip: ")), "")
+    return lines[0] + machine
+
+
+def check_reachable(address: str) -> None:
+    """Raises `UserError` at once where Ray would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except ValueError:
+        raise UserError(f"--cluster {address}: must be auto or HOST:PORT") from None
+    except OSError as error:
+        raise UserError(f"--cluster {address}: {error.strerror or error}; nothing answers there{HELP}") from None
 
 
 class RayBackend:
@@ -63,18 +85,12 @@ class RayBackend:
     """
 
     def __init__(self, address: str):
+        check_reachable(address)
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
-        except exceptions.AuthenticationError:
-            raise UserError(
-                "the cluster's token is missing or another one: `ray get-auth-token --generate` makes it on the head, "
-                "and ~/.ray/auth_token must be the same file on every machine (docs/cluster.md)"
-            ) from None
+            # "critical": a worker's death is reported by who spawned it, in a line instead of a paragraph
+            ray.init(address=address, log_to_driver=False, logging_level="critical", ignore_reinit_error=True)
         except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:
-            raise UserError(
-                f"--cluster {address}: no cluster there ({summary(error)}); start its head: "
-                "RAY_AUTH_MODE=token ray start --head (docs/cluster.md)"
-            ) from None
+            raise UserError(f"--cluster {address}: {summary(error)}{HELP}") from None
         self._actor = ray.remote(Host)
 
     @property

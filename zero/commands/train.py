@@ -50,9 +50,10 @@ def main(argv: list[str]) -> int:
         if overrides:
             raise UserError(f"{overrides[0]}: a resumed run keeps its settings, but for --minutes, --games, --steps")
         run = RunDirectory.open(arguments.resume)
+        backend = start_backend(arguments)
         if limits:
             run.change_budget(limits)
-        return execute(run, arguments)
+        return execute(run, backend, arguments)
 
     budget = [word for name, value in limits.items() for word in (f"--budget.{name}", str(value))]
     config = configuration.load(arguments.config, overrides + budget)
@@ -65,8 +66,18 @@ def main(argv: list[str]) -> int:
     require_sound(make_game(config.game))
     if not any(dataclasses.astuple(config.budget)):
         raise UserError(f"{arguments.config}: no end: give --minutes, --games or --steps, or a [budget] in the file")
+    backend = start_backend(arguments)
     run = RunDirectory.create(arguments.run or Path("runs") / arguments.config.stem, config, describe())
-    return execute(run, arguments)
+    return execute(run, backend, arguments)
+
+
+def start_backend(arguments: TrainArguments):
+    """Where the workers will run. Raises `UserError` if the cluster cannot be joined."""
+    from zero import backends
+
+    cores = len(os.sched_getaffinity(0))
+    local = "inline" if (arguments.workers or cores) == 1 else "process"
+    return backends.make(arguments.cluster or local)
 
 
 class StopRequest:
@@ -86,15 +97,11 @@ class StopRequest:
         return self.requested
 
 
-def execute(run, arguments: TrainArguments) -> int:
+def execute(run, backend, arguments: TrainArguments) -> int:
     """Trains to the end of the budget, then plays the match. Returns the exit code."""
-    from zero import backends
     from zero.display import make_display
     from zero.supervisor import Stopped, Supervisor
 
-    cores = len(os.sched_getaffinity(0))
-    one = (arguments.workers or cores) == 1
-    backend = backends.make(arguments.cluster or ("inline" if one else "process"))
     workers = arguments.workers or backend.capacity
     stop = StopRequest()
     if arguments.watch:
@@ -106,7 +113,8 @@ def execute(run, arguments: TrainArguments) -> int:
         try:
             supervisor.train()
         except Stopped:
-            display.message(f"Stopped; nothing is lost. To go on: zero train --resume {run.root}")
+            where = f" --cluster {arguments.cluster}" if arguments.cluster else ""
+            display.message(f"Stopped; nothing is lost. To go on: zero train --resume {run.root}{where}")
             return INTERRUPTED
         result = {"run": str(run.root), **dataclasses.asdict(supervisor.state)}
         if run.config.match.games:
