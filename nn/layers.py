@@ -154,10 +154,10 @@ class BatchNorm(Module):
         self.running_var = Tensor(np.ones(channels, np.float32))
         self.momentum, self.eps = momentum, eps
 
-    def forward(self, x, residual=None, relu=False):
+    def forward(self, x, residual=None, relu=False, mask=None):
         return ops.bn_act(
             x, self.gamma, self.beta, residual, running_mean=self.running_mean.data, running_var=self.running_var.data,
-            training=self.training, momentum=self.momentum, eps=self.eps, relu=relu,
+            training=self.training, momentum=self.momentum, eps=self.eps, relu=relu, mask=mask,
         )  # fmt: skip
 
 
@@ -168,8 +168,8 @@ class ConvBN(Module):
         self.conv = Conv2d(inputs, outputs, kernel, rng, stride=stride, bias=False)
         self.norm = BatchNorm(outputs)
 
-    def forward(self, x, residual=None, relu=True):
-        return self.norm(self.conv(x), residual, relu)
+    def forward(self, x, residual=None, relu=True, mask=None):
+        return self.norm(self.conv(x), residual, relu, mask)
 
 
 class LayerNorm(Module):

@@ -262,7 +262,13 @@ def _pool(kind):
     return emit
 
 
+def _unmasked(node):
+    if _settings(node)["mask"] is not None:
+        raise ValueError(f"{node.name}: a mask has no counterpart in ONNX")
+
+
 def _global_pool(w, node, x):
+    _unmasked(node)
     board = w.constant([1, 2], np.int64)
     parts = [w.emit(kind, [x, board], keepdims=0) for kind in ("ReduceMean", "ReduceMax")]
     return w.emit("Concat", parts, axis=1)
@@ -270,6 +276,7 @@ def _global_pool(w, node, x):
 
 def _bn_act(w, node, y, gamma, beta, residual):
     settings = _settings(node)
+    _unmasked(node)
     if settings["training"]:
         raise ValueError("bn_act: training has no counterpart in ONNX: export in evaluation mode")
     inv_std = 1 / np.sqrt(settings["running_var"] + settings["eps"])

@@ -39,18 +39,32 @@ def within(section: Any, low: float, high: float, *keys: str) -> None:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The dual-head residual network (Silver et al. 2017, Methods, "Neural network architecture")."""
+    """The dual-head residual network (Silver et al. 2017, Methods, "Neural network architecture").
 
-    blocks: int = 5  # residual blocks of two 3x3 convolutions
+    Blocks and heads: see `zero.blocks` and `zero.heads`. With policy_head "convolutional" and value_pooling no weight
+    depends on the size of the board: the file plays every size of its game.
+    """
+
+    blocks: int = 5  # blocks of the tower
     channels: int = 64  # width of the tower
+    block: Literal["residual", "preactivation", "bottleneck"] = "residual"  # fastest on a CPU: residual
+    se: int = 0  # squeeze-excitation in every block: width of its hidden layer; 0 = none
+    pool_every: int = 0  # every so many blocks one sees the whole board by global pooling; 0 = none
+    policy_head: Literal["flat", "convolutional"] = "flat"  # "convolutional": for games with an action for each point
+    value_pooling: bool = False  # the value head reads pooled features instead of every point's
     policy_channels: int = 16  # 1x1 convolution before the policy's linear layer
     value_channels: int = 8  # 1x1 convolution before the value's linear layers
     value_hidden: int = 64  # width of the value head's hidden layer
     value_head: Literal["scalar", "wdl"] = "scalar"  # "wdl": win, draw and loss as lc0; the value is P(win) - P(loss)
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "blocks")
+        at_least(self, 0, "blocks", "se", "pool_every")
         at_least(self, 1, "channels", "policy_channels", "value_channels", "value_hidden")
+
+    @property
+    def size_free(self) -> bool:
+        """Whether no weight depends on the size of the board."""
+        return self.policy_head == "convolutional" and self.value_pooling
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ import numpy as np
 
 from mcts_ext.state import Game
 from nn import layers, ops
+from zero.blocks import pooled, spread
 from zero.config import LearnerConfig, NetworkConfig
+from zero.errors import UserError
 
 VALUE_OUTPUTS = {"scalar": 1, "wdl": 3}  # logits of the value head
+MAX_OTHER_ACTIONS = 3  # besides one for each point: a pass, a swap, the choices of swap2
 
 
 class PolicyHead(layers.Module):
@@ -21,8 +24,32 @@ class PolicyHead(layers.Module):
         self.conv = layers.ConvBN(config.channels, channels, 1, rng)
         self.out = layers.Linear(channels * game.rows * game.cols, game.num_actions, rng)
 
-    def forward(self, x):
+    def forward(self, x, mask=None):
         return self.out(self.conv(x).reshape(x.shape[0], -1))
+
+
+class ConvolutionalPolicyHead(layers.Module):
+    """The same for a board of any size: a logit for each point, then the other actions' (a pass) from pooled features.
+
+    1x1 convolutions, the first shifted by what the whole board looks like (KataGo, arXiv 1902.10565, appendix A.4).
+    """
+
+    def __init__(self, game: Game, config: NetworkConfig, rng: np.random.Generator):
+        channels, others = config.policy_channels, game.num_actions - game.rows * game.cols
+        if not 0 <= others <= MAX_OTHER_ACTIONS:
+            raise UserError(f"network.policy_head = 'convolutional': {game.name} has no action for each point")
+        self.conv = layers.Conv2d(config.channels, channels, 1, rng, bias=False)
+        self.pool_conv = layers.ConvBN(config.channels, channels, 1, rng)
+        self.shift = layers.Linear(3 * channels, channels, rng, bias=False)
+        self.norm = layers.BatchNorm(channels)
+        self.points = layers.Conv2d(channels, 1, 1, rng)
+        self.others = layers.Linear(3 * channels, others, rng) if others else None
+
+    def forward(self, x, mask=None):
+        whole = pooled(self.pool_conv(x, mask=mask), mask)
+        y = self.norm(self.conv(x) + spread(self.shift(whole)), relu=True, mask=mask)
+        logits = self.points(y).reshape(x.shape[0], -1)
+        return logits if self.others is None else ops.concat(logits, self.others(whole), axis=1)
 
 
 class ValueHead(layers.Module):
@@ -33,8 +60,30 @@ class ValueHead(layers.Module):
         self.hidden = layers.Linear(config.value_channels * game.rows * game.cols, config.value_hidden, rng)
         self.out = layers.Linear(config.value_hidden, outputs, rng)
 
-    def forward(self, x):
+    def forward(self, x, mask=None):
         return self.out(ops.relu(self.hidden(self.conv(x).reshape(x.shape[0], -1))))
+
+
+class PooledValueHead(layers.Module):
+    """The same from features pooled over a board of any size (KataGo, arXiv 1902.10565, appendix A.5)."""
+
+    def __init__(self, game: Game, config: NetworkConfig, outputs: int, rng: np.random.Generator):
+        self.conv = layers.ConvBN(config.channels, config.value_channels, 1, rng)
+        self.hidden = layers.Linear(3 * config.value_channels, config.value_hidden, rng)
+        self.out = layers.Linear(config.value_hidden, outputs, rng)
+
+    def forward(self, x, mask=None):
+        return self.out(ops.relu(self.hidden(pooled(self.conv(x, mask=mask), mask))))
+
+
+def make_policy_head(game: Game, config: NetworkConfig, rng: np.random.Generator) -> layers.Module:
+    """The policy head that `config` names. Raises `UserError` if it does not fit the game."""
+    return (PolicyHead if config.policy_head == "flat" else ConvolutionalPolicyHead)(game, config, rng)
+
+
+def make_value_head(game: Game, config: NetworkConfig, outputs: int, rng: np.random.Generator) -> layers.Module:
+    """The value head that `config` names."""
+    return (PooledValueHead if config.value_pooling else ValueHead)(game, config, outputs, rng)
 
 
 def value_of(logits):
@@ -54,9 +103,9 @@ class AuxiliaryHeads(layers.Module):
     """
 
     def __init__(self, game: Game, network: NetworkConfig, learner: LearnerConfig, rng: np.random.Generator):
-        self.reply = PolicyHead(game, network, rng) if learner.reply_weight else None
-        self.soft_policy = PolicyHead(game, network, rng) if learner.soft_policy_weight else None
-        self.moves_left = ValueHead(game, network, 1, rng) if learner.moves_left_weight else None
+        self.reply = make_policy_head(game, network, rng) if learner.reply_weight else None
+        self.soft_policy = make_policy_head(game, network, rng) if learner.soft_policy_weight else None
+        self.moves_left = make_value_head(game, network, 1, rng) if learner.moves_left_weight else None
 
-    def forward(self, x):
-        return {name: head(x) for name, head in self.children()}
+    def forward(self, x, mask=None):
+        return {name: head(x, mask) for name, head in self.children()}

@@ -1,7 +1,7 @@
 """The dual-head residual network: (policy, value) = f(position), and its file.
 
 Silver et al. 2017 (Nature 550, Methods, "Neural network architecture"): a stem of one 3x3 convolution, residual
-blocks of two, a policy and a value head; batch normalisation and ReLU after every convolution.
+blocks of two, a policy and a value head; batch normalisation and ReLU after every convolution. That is the default.
 """
 
 import dataclasses
@@ -13,48 +13,39 @@ import numpy as np
 
 from mcts_ext.state import Game
 from nn import layers, save
+from zero.blocks import make_blocks
 from zero.config import NetworkConfig, from_table
 from zero.errors import UserError
-from zero.heads import VALUE_OUTPUTS, PolicyHead, ValueHead, value_of
+from zero.heads import VALUE_OUTPUTS, make_policy_head, make_value_head, value_of
 
 FORMAT = "zero-network-1"
-
-
-class ResidualBlock(layers.Module):
-    """Two 3x3 convolutions; the input is added before the last ReLU (He et al. 2016)."""
-
-    def __init__(self, channels: int, rng: np.random.Generator):
-        self.first = layers.ConvBN(channels, channels, 3, rng)
-        self.second = layers.ConvBN(channels, channels, 3, rng)
-
-    def forward(self, x):
-        return self.second(self.first(x), residual=x)
 
 
 class Network(layers.Module):
     """Planes `[n, rows, cols, planes]` -> policy logits `[n, actions]` and values `[n]` in (-1, 1).
 
     Everything is seen by the player to move. Illegal actions have logits too; who uses them masks them.
+    Raises `UserError` if the heads do not fit the game. For `mask`, of size-free networks, see `zero.blocks`.
     """
 
     def __init__(self, game: Game, config: NetworkConfig, rng: np.random.Generator):
         self.config = config
-        width = config.channels
-        self.stem = layers.ConvBN(game.planes, width, 3, rng)
-        self.blocks = [ResidualBlock(width, rng) for _ in range(config.blocks)]
-        self.policy = PolicyHead(game, config, rng)
-        self.value = ValueHead(game, config, VALUE_OUTPUTS[config.value_head], rng)
+        self.stem = layers.ConvBN(game.planes, config.channels, 3, rng)
+        self.blocks = make_blocks(config, rng)
+        self.norm = layers.BatchNorm(config.channels) if config.block == "preactivation" else None
+        self.policy = make_policy_head(game, config, rng)
+        self.value = make_value_head(game, config, VALUE_OUTPUTS[config.value_head], rng)
 
-    def features(self, x):
+    def features(self, x, mask=None):
         """What the heads read: `[n, rows, cols, channels]`."""
-        x = self.stem(x)
+        x = self.stem(x, mask=mask)
         for block in self.blocks:
-            x = block(x)
-        return x
+            x = block(x, mask)
+        return x if self.norm is None else self.norm(x, relu=True, mask=mask)
 
-    def forward(self, x):
-        x = self.features(x)
-        return self.policy(x), value_of(self.value(x))
+    def forward(self, x, mask=None):
+        x = self.features(x, mask)
+        return self.policy(x, mask), value_of(self.value(x, mask))
 
 
 def save_network(path: Path, network: Network, game: str, about: dict | None = None) -> None:

@@ -67,20 +67,28 @@ def avg_pool(x, *, size, stride=None):
 
 
 @op
-def global_pool(x):
+def global_pool(x, *, mask=None):
     """Mean and maximum of each channel over the board: `[n, h, w, c]` -> `[n, 2 c]` (means first).
 
-    Equal maxima share the gradient evenly.
+    Equal maxima share the gradient evenly. With `mask` (bool array `[n, h, w]`) only the points where it is True exist.
     """
     xp = array_module(x)
     n, h, w, c = x.shape
-    peak = x.max((1, 2))
+    if mask is None:
+        mean, count, seen = x.mean((1, 2), dtype=x.dtype), h * w, x
+    else:
+        on = mask[..., None]
+        count = on.sum((1, 2), dtype=x.dtype)
+        mean = (x * on).sum((1, 2)) / count
+        seen = xp.where(on, x, x.dtype.type(-xp.inf))
+    peak = seen.max((1, 2))
 
     def pullback(g):
-        hits = x == peak[:, None, None]
+        hits = seen == peak[:, None, None]
         from_max = g[:, c:] / hits.sum((1, 2), dtype=x.dtype)
         gx = hits * from_max[:, None, None]
-        gx += (g[:, :c] / (h * w))[:, None, None]
+        from_mean = (g[:, :c] / count)[:, None, None]
+        gx += from_mean if mask is None else from_mean * mask[..., None]
         return gx
 
-    return xp.concatenate([x.mean((1, 2), dtype=x.dtype), peak], 1), pullback
+    return xp.concatenate([mean, peak], 1), pullback

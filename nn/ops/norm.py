@@ -6,16 +6,23 @@ from nn.tensor import op
 
 @op
 def bn_act(
-    y, gamma, beta, residual=None, *, running_mean, running_var, training, momentum=0.1, eps=1e-5, relu=True, need
+    y, gamma, beta, residual=None, *, running_mean, running_var, training, momentum=0.1, eps=1e-5, relu=True,
+    mask=None, need,
 ):  # fmt: skip
     """Batch normalisation over all axes but the last, plus `residual`, then ReLU: one pass where the parts take six.
 
     `relu(gamma * (y - mean) / sqrt(var + eps) + beta + residual)` (Ioffe & Szegedy 2015). In training the statistics
     are the batch's, and `running_mean`, `running_var` (arrays `[c]`) move towards them in place by `momentum`, the
     variance with Bessel's correction as in PyTorch; otherwise they are used as they stand.
+    With `mask` (bool array, the shape of `y` without its last axis) only the points where it is True exist: the others
+    are 0 in the result and take no part in statistics and gradients.
     """
     if residual is not None and residual.shape != y.shape:
         raise ValueError(f"the residual {list(residual.shape)} must have the shape of the input {list(y.shape)}")
+    if mask is not None:
+        settings = {"running_mean": running_mean, "running_var": running_var, "training": training,
+                    "momentum": momentum, "eps": eps, "relu": relu, "need": need}  # fmt: skip
+        return _bn_act_masked(y, gamma, beta, residual, mask, settings)
     if not training:
         return _bn_act_eval(y, gamma, beta, residual, running_mean, running_var, eps, relu)
     k = kernels(y)
@@ -25,6 +32,24 @@ def bn_act(
     running_mean += momentum * (mean - running_mean)
     running_var += momentum * (variance - running_var)
     return out, lambda g: k.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need[3])
+
+
+def _bn_act_masked(y, gamma, beta, residual, mask, settings):
+    """`bn_act` of the existing points in a row, put back in their places."""
+    points, pullback = bn_act.forward(y[mask], gamma, beta, None if residual is None else residual[mask], **settings)
+
+    def placed(values):
+        if values is None:
+            return None
+        full = array_module(y).zeros_like(y)
+        full[mask] = values
+        return full
+
+    def masked_pullback(g):
+        gy, ggamma, gbeta, gresidual = pullback(g[mask])
+        return placed(gy), ggamma, gbeta, placed(gresidual)
+
+    return placed(points), masked_pullback
 
 
 def _bn_act_eval(y, gamma, beta, residual, mean, var, eps, relu):

@@ -43,6 +43,7 @@ WEIGHT = np.array([1.0, 0.5, 0.0, 2.0, 1.0])
 TARGET = np.random.default_rng(3).dirichlet(np.ones(4), 5)
 CONDITION = np.array([[True, False, True], [False, False, True]])
 KEY = np.array([2, 0, 2])
+BOARD = np.random.default_rng(4).random((2, 3, 4)) < 0.6
 
 
 def on(t, array):
@@ -68,9 +69,14 @@ def torch_norm(torch, t, training, mean=None, var=None):
     return torch.relu(nhwc(y) + t[3])
 
 
-def bn(t, training, relu=True):
+def torch_norm_masked(torch, t, mask):
+    points = torch.nn.functional.batch_norm(t[0][mask], None, None, t[1], t[2], True)
+    return torch.zeros_like(t[0]).masked_scatter(mask[..., None], torch.relu(points + t[3][mask]))
+
+
+def bn(t, training, relu=True, mask=None):
     mean, var = (on(t[0], np.full(3, value, t[0].dtype)).data for value in (0.3, 1.5))
-    return ops.bn_act(*t, running_mean=mean, running_var=var, training=training, relu=relu)
+    return ops.bn_act(*t, running_mean=mean, running_var=var, training=training, relu=relu, mask=mask)
 
 
 def softplus(torch, x):
@@ -158,6 +164,11 @@ CASES = [
          lambda torch, x: nhwc(torch.nn.functional.avg_pool2d(nchw(x), 2))),
     Case("global_pool", distinct((2, 3, 4, 3)), ops.global_pool,
          lambda torch, x: torch.cat([x.mean((1, 2)), x.amax((1, 2))], 1)),
+    Case("global_pool_masked", distinct((2, 3, 4, 3)), lambda x: ops.global_pool(x, mask=on(x, BOARD).data),
+         lambda torch, x: torch.stack([torch.cat([x[i][m].mean(0), x[i][m].amax(0)]) for i, m in enumerate(BOARD)])),
+    Case("bn_act_masked", normal((2, 3, 4, 3), (3,), (3,), (2, 3, 4, 3)),
+         lambda *t: bn(t, True, mask=on(t[0], BOARD).data),
+         lambda torch, *t: torch_norm_masked(torch, t, torch.tensor(BOARD))),
     Case("bn_act_train", normal((3, 4, 2, 3), (3,), (3,), (3, 4, 2, 3)), lambda *t: bn(t, True),
          lambda torch, *t: torch_norm(torch, t, True)),
     Case("bn_act_eval", normal((3, 4, 2, 3), (3,), (3,), (3, 4, 2, 3)), lambda *t: bn(t, False),
