@@ -17,3 +17,8 @@ def make_game(name: str, **settings) -> Game:
         hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}"
         detail = f" ({error.args[0]})" if isinstance(error, ValueError) and error.args else ""
         raise UserError(f"unknown game '{name}'{detail}; {hint}") from None
+
+
+def family(name: str) -> str:
+    """`go` of `go9`, `othello` of `othello8`."""
+    return name.rstrip("0123456789x")

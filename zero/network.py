@@ -16,6 +16,7 @@ from nn import layers, save
 from zero.blocks import make_blocks
 from zero.config import NetworkConfig, from_table
 from zero.errors import UserError
+from zero.games import family
 from zero.heads import VALUE_OUTPUTS, make_policy_head, make_value_head, value_of
 
 FORMAT = "zero-network-1"
@@ -72,10 +73,16 @@ def read_about(path: str | Path) -> dict:
         raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
 
 
+def plays(about: dict, game: str) -> bool:
+    """Whether the network of `read_about` plays a game: its own or, if it is size-free, any size of that."""
+    size_free = from_table(NetworkConfig, about["network"], "network", "network.").size_free
+    return about["game"] == game or (size_free and family(about["game"]) == family(game))
+
+
 def load_network(path: str | Path, game: Game) -> Network:
     """The network of a file. Raises `UserError` if it is unreadable, damaged, or made for another game."""
     about = read_about(path)
-    if about["game"] != game.name:
+    if not plays(about, game.name):
         raise UserError(f"{path}: this network plays {about['game']}, not {game.name}")
     config = from_table(NetworkConfig, about["network"], str(path), "network.")
     network = Network(game, config, np.random.default_rng(0))

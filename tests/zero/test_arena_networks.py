@@ -1,5 +1,6 @@
 """Networks as players: from files and runs, wrong and damaged ones, and what a batch must not change."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -56,6 +57,19 @@ def test_a_game_does_not_depend_on_its_neighbours(run):
     one = play_match(*players, make("connect4"), games=8, workers=1)
     two = play_match(*players, make("connect4"), games=8, workers=4)
     assert [game.moves for game in one.games] == [game.moves for game in two.games]
+
+
+def test_a_size_free_network_plays_every_size_of_its_game(tmp_path):
+    config = replace(TINY, policy_head="convolutional", value_pooling=True)
+    for game, free in (("go7", True), ("gomoku9", True), ("go5", False)):
+        network = Network(make(game), config if free else TINY, np.random.default_rng(0))
+        save_network(tmp_path / f"{game}.safetensors", network, game)
+    line = f"{tmp_path}/go7.safetensors?game=go5&sims=4"
+    result = play_match(parse_player(line), parse_player("random"), make("go5"), games=2)
+    assert len(result.games) == 2 and not result.broken
+    for wrong, has in (("go7.safetensors?game=gomoku9", "go7"), ("go5.safetensors?game=go7", "go5")):
+        with pytest.raises(UserError, match=f"plays {has}"):
+            common_game([parse_player(f"{tmp_path}/{wrong}")])
 
 
 def test_wrong_and_damaged_networks(run, tmp_path):

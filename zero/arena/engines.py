@@ -9,8 +9,8 @@ from zero.arena.clock import Clock, TimeControl
 from zero.arena.players import PlayerSpec
 from zero.arena.seats import Choice, Limits, PlayerFailure
 from zero.errors import UserError
+from zero.games import family
 from zero.protocols.engine import EngineFailure, LineEngine
-from zero.protocols.game_sgf import family
 
 WATCHDOG_SECONDS = 120.0  # for a move without a clock, and for any other answer
 _MOST_LINES = 10_000  # of an answer

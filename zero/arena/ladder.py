@@ -15,8 +15,8 @@ from zero.arena.players import parse_player
 from zero.arena.rating import ELO_PER_NAT, Ratings
 from zero.arena.results import Results
 from zero.arena.seats import Limits
+from zero.games import family
 from zero.protocols.engine import find_program
-from zero.protocols.game_sgf import family
 from zero.run import RunDirectory
 
 ANCHOR = "random"  # stands at 0 Elo

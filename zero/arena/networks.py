@@ -6,7 +6,7 @@ from pathlib import Path
 from mcts_ext.options import SearchOptions
 from zero.errors import UserError
 from zero.evaluator import NetworkEvaluator
-from zero.network import read_about
+from zero.network import plays, read_about
 from zero.run import RunDirectory
 
 
@@ -18,9 +18,13 @@ class NetworkSource:
     game: str
     options: SearchOptions
 
-    def load(self, threads: int = 1) -> NetworkEvaluator:
-        """The evaluator. Raises UserError for a damaged file or one of another game."""
-        return NetworkEvaluator.load(self.path, self.game, threads)
+    def plays(self, game: str) -> bool:
+        """Whether it is trained for that game, or fits every size of it."""
+        return plays(read_about(self.path), game)
+
+    def load(self, threads: int = 1, game: str | None = None) -> NetworkEvaluator:
+        """The evaluator, of another size of its game if asked. Raises UserError if it is damaged or does not fit."""
+        return NetworkEvaluator.load(self.path, game or self.game, threads)
 
 
 def find_network(target: str) -> NetworkSource:

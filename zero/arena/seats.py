@@ -147,7 +147,7 @@ def make_searcher(player: PlayerSpec, threads: int = 1) -> tuple[SearchOptions, 
         from zero.arena.networks import find_network
 
         source = find_network(player.target)
-        return player.settings.apply(source.options), source.load(threads)
+        return player.settings.apply(source.options), source.load(threads, player.settings.game)
     evaluators = {"mcts": "rollout", "uniform": "uniform", "random": "uniform"}
     if player.kind not in evaluators:
         raise UserError(f"player '{player}' does not search: name a network, mcts:1000 or uniform:1000")
@@ -160,10 +160,11 @@ def game_of(player: PlayerSpec) -> str | None:
         return player.settings.game
     from zero.arena.networks import find_network
 
-    trained = find_network(player.target).game
-    if player.settings.game not in (None, trained):
-        raise UserError(f"player '{player}': this network plays {trained}")
-    return trained
+    source = find_network(player.target)
+    game = player.settings.game or source.game
+    if not source.plays(game):
+        raise UserError(f"player '{player}': this network plays {source.game}")
+    return game
 
 
 def common_game(players: list[PlayerSpec], name: str | None = None) -> Game:

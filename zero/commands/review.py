@@ -71,6 +71,7 @@ def main(argv: list[str]) -> int:
 def _read(arguments: ReviewArguments, player):
     """(start, actions, SGF root or None)."""
     from zero.arena.seats import common_game
+    from zero.games import family
     from zero.protocols import game_sgf, sgf
 
     try:
@@ -85,7 +86,7 @@ def _read(arguments: ReviewArguments, player):
         root = roots[arguments.number - 1]
         name = game_sgf.game_name(root)
         game = common_game([player], name)
-        if game_sgf.family(name) == "go" and root.properties.get("KM"):
+        if family(name) == "go" and root.properties.get("KM"):
             from zero.protocols.gtp_session import make_configured
 
             game = make_configured(name, {"komi": root.number("KM")})

@@ -4,15 +4,11 @@ from collections.abc import Sequence
 
 from mcts_ext.state import Game, State
 from zero.errors import UserError
+from zero.games import family
 from zero.protocols.sgf import GAME_NUMBERS, Node, new_root, point_to_sgf, sgf_to_point
 
 _NUMBERS = {family: number for number, family in GAME_NUMBERS.items()}
 _GTP_LETTERS = "ABCDEFGHJKLMNOPQRSTUVWXYZ"  # no I
-
-
-def family(game_name: str) -> str:
-    """`go` of `go9`, `othello` of `othello8`."""
-    return game_name.rstrip("0123456789x")
 
 
 def has_sgf(game: Game) -> bool:

@@ -61,7 +61,7 @@ def visits(connection: "Connection", words: list[str]) -> str:
 
 
 def game_id(connection: "Connection", words: list[str]) -> str:
-    from zero.protocols.game_sgf import family
+    from zero.games import family
 
     return family(connection.session.game.name).capitalize()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zero.errors import UserError
+from zero.games import family
 from zero.protocols import game_sgf, sgf
 from zero.protocols.gtp_session import GtpError, Move, Session, TimeSettings, is_go
 from zero.protocols.thinking import estimate_ownership
@@ -43,7 +44,7 @@ def parse_number(words: list[str], kind: type, what: str, at: int = 0):
 def boardsize(connection: "Connection", words: list[str]) -> str:
     session = connection.session
     size = parse_number(words, int, "boardsize")
-    name = f"{game_sgf.family(session.game.name)}{size}"
+    name = f"{family(session.game.name)}{size}"
     if not 1 < size <= _BIG_SIZE or session.trained_for not in (None, name):
         raise GtpError("unacceptable size")
     try:

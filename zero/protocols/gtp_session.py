@@ -10,8 +10,7 @@ from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
 from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
 from zero.errors import UserError
-from zero.games import make_game
-from zero.protocols.game_sgf import family
+from zero.games import family, make_game
 from zero.protocols.thinking import Thoughts, read_thoughts
 
 _SLICE_SECONDS = 0.02
