@@ -1,9 +1,11 @@
 """An evaluation cache: what the network said about positions, shared by the slots, threads and games of a program."""
-from libc.stdint cimport uint16_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 from mcts_ext.pool cimport (
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock)
+from mcts_ext.rng cimport mix64
 from mcts_ext.state cimport Game
 from mcts_ext.tree cimport pack_prior, unpack_prior
 
@@ -12,6 +14,27 @@ cdef struct Entry:
     uint64_t key                         # 0: empty
     float value
     uint16_t priors[1]                   # [A]; packed as in the tree, so that a hit changes no search
+
+
+cdef uint64_t _absorb(uint64_t key, const char* data, size_t size) noexcept nogil:
+    """Mixes `size` bytes into a key: four lanes of multiply and rotate, as xxHash has them, for data that is long."""
+    cdef uint64_t[4] lanes = [key, key + 1, key + 2, key + 3]
+    cdef uint64_t[4] words
+    cdef size_t done = 0
+    cdef int k
+    while done < size:
+        words[0] = words[1] = words[2] = words[3] = 0
+        memcpy(words, data + done, min(sizeof(words), size - done))
+        for k in range(4):
+            lanes[k] += words[k] * <uint64_t>0x9E3779B97F4A7C15
+            lanes[k] = (lanes[k] << 31 | lanes[k] >> 33) * <uint64_t>0xBF58476D1CE4E5B9
+        done += sizeof(words)
+    return mix64(lanes[0] ^ mix64(lanes[1] ^ mix64(lanes[2] ^ mix64(lanes[3]))))
+
+
+cdef uint64_t view_key(const float* planes, size_t floats, const uint8_t* legal, size_t actions) noexcept nogil:
+    """What an evaluator sees of a position, in 64 bits: so history counts exactly where the planes show it."""
+    return _absorb(_absorb(1, <const char*>planes, floats * sizeof(float)), <const char*>legal, actions)
 
 
 cdef inline Entry* _entry(const Table* table, uint64_t index) noexcept nogil:
@@ -51,8 +74,7 @@ cdef class EvaluationCache:
     """Room for `entries` positions of `game`; a new one takes the place of an old one with the same place.
 
     Give the same cache to several searches to share it. It belongs to one network: `clear` it when the weights change.
-    Positions are told apart by their 64-bit hash alone, so a game whose planes show more than its hash (history) gets
-    the answer of the first history.
+    Positions are told apart by 64 bits of their planes and legal actions: all that the evaluator sees, history too.
     """
 
     def __cinit__(self, Game game not None, Py_ssize_t entries):

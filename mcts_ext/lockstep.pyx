@@ -1,19 +1,15 @@
 """Steps of many searches in batches: gathering leaves, taking in their evaluations. No GIL, a thread takes a slot."""
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memmove, memset
 
 from mcts_ext.backup cimport abandon, mark_in_flight
-from mcts_ext.cache cimport look_up, store
+from mcts_ext.cache cimport look_up, store, view_key
 from mcts_ext.rng cimport random_below
 from mcts_ext.settings cimport AVERAGED_SYMMETRY, NO_SYMMETRY
 from mcts_ext.simulation cimport (
     BLOCKED, NEEDS_EVALUATION, Selected, expand, expand_root, finish, select_leaf, softmax_legal)
 from mcts_ext.slot cimport Leaf
 from mcts_ext.tree cimport EVALUATED, Node, is_solved
-
-
-cdef extern from "math.h" nogil:
-    bint isfinite(double)
 
 
 cdef enum:
@@ -48,39 +44,38 @@ cdef void collect_slot(void* context, int index) noexcept nogil:
         if selected == BLOCKED:
             break
         if selected == NEEDS_EVALUATION:
-            if batch.cache == NULL or not look_up(batch.cache, _cache_key(engine, leaf), slot.priors, &value):
+            _encode(batch, slot, leaf, index * engine.settings.leaves + slot.waiting)
+            if batch.cache == NULL or not look_up(batch.cache, leaf.key, slot.priors, &value):
                 if engine.settings.leaves > 1:
                     mark_in_flight(&engine.settings, &slot.tree, leaf)
-                _encode(batch, slot, leaf, index * engine.settings.leaves + slot.waiting)
                 slot.waiting += 1
                 continue
-            expand(engine, slot, leaf, NULL, slot.priors)
+            expand(engine, slot, leaf, slot.mask, slot.priors)
             leaf.value = _mixed(engine, slot, leaf, value)
         finish(engine, slot, leaf, leaf.value)
         update_active(slot)
         inside += 1
 
 
-cdef inline uint64_t _cache_key(Engine* engine, const Leaf* leaf) noexcept nogil:
-    return engine.rules.hash(engine.rules, leaf.state)
-
-
 cdef void _encode(Batch* batch, Slot* slot, Leaf* leaf, int group) noexcept nogil:
-    """Writes the rows of a leaf: its planes and legal actions, in its symmetries."""
+    """Writes the rows of a leaf: its planes and legal actions, in its symmetries. slot.mask gets the actions too."""
     cdef Engine* engine = batch.engine
     cdef int actions = engine.rules.num_actions
     cdef float* planes = batch.planes + group * batch.rows * batch.row_floats
     cdef uint8_t* legal = batch.legal + group * batch.rows * actions
+    cdef bint plain = engine.settings.symmetry == NO_SYMMETRY
+    cdef float* untransformed = planes if plain else slot.planes
     cdef int row
     leaf.symmetry = 0
-    if engine.settings.symmetry == NO_SYMMETRY:
-        engine.rules.encode(engine.rules, leaf.state, planes)
-        engine.rules.legal(engine.rules, leaf.state, legal)
+    engine.rules.encode(engine.rules, leaf.state, untransformed)
+    engine.rules.legal(engine.rules, leaf.state, slot.mask)
+    if batch.cache != NULL:
+        leaf.key = view_key(untransformed, batch.row_floats, slot.mask, actions)
+    if plain:
+        memcpy(legal, slot.mask, actions)
         return
     if engine.settings.symmetry != AVERAGED_SYMMETRY:
         leaf.symmetry = random_below(&slot.rng, engine.num_symmetries)
-    engine.rules.encode(engine.rules, leaf.state, slot.planes)
-    engine.rules.legal(engine.rules, leaf.state, slot.mask)
     for row in range(batch.rows):
         _transform(engine, slot, leaf.symmetry + row, planes + row * batch.row_floats, legal + row * actions)
 
@@ -132,7 +127,7 @@ cdef void apply_slot(void* context, int index) noexcept nogil:
         leaf = slot.leaves + k
         value = _read_answer(batch, slot, leaf, slot.first_group + k)
         if batch.cache != NULL:
-            store(batch.cache, _cache_key(engine, leaf), slot.priors, value)
+            store(batch.cache, leaf.key, slot.priors, value)
         expand(engine, slot, leaf, slot.mask, slot.priors)
         finish(engine, slot, leaf, _mixed(engine, slot, leaf, value))
     slot.waiting = 0
@@ -173,12 +168,13 @@ cdef int bad_row(const Batch* batch, int count) noexcept nogil:
     cdef const uint8_t* legal = batch.legal
     cdef const float* logits = batch.logits
     cdef int row
+    cdef unsigned int bad
     for row in range(count):
-        if not -1.001 <= batch.values[row] <= 1.001:
+        bad = not -1.001 <= batch.values[row] <= 1.001
+        for action in range(actions):    # without branches: all threads wait for this
+            bad |= legal[action] & (logits[action] - logits[action] != 0)
+        if bad:
             return row
-        for action in range(actions):
-            if legal[action] and not isfinite(logits[action]):
-                return row
         legal += actions
         logits += actions
     return -1

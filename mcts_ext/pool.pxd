@@ -36,7 +36,8 @@ cdef struct Workers:
     Share* shares                        # [threads]
     int threads                          # the caller's own among them
     long job                             # number of the current job
-    int busy                             # threads, but the caller's, not done with it
+    long finished_job                    # number of the last one that all are done with
+    int busy                             # threads, but the caller's, not done with the current one
     bint closing
 
 

@@ -1,10 +1,11 @@
 """A pool of threads for the search: no GIL, no OpenMP.
 
 Each thread takes its own share of the indices first and then helps the others: so a slot's tree stays in the cache of
-one core from step to step, and no core waits. Between two steps of a search a thread looks out for the next for some
-microseconds, then it sleeps: waking it up costs more than a short step, but a long evaluation needs the core.
+one core from step to step, and no core waits. Between two steps of a search a thread looks out for the next for 0.1 ms,
+then it sleeps: waking it up costs more than a short step, but a long evaluation needs the core.
 """
 from libc.stdlib cimport calloc, free
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 cdef extern from *:
     """
@@ -16,12 +17,32 @@ cdef extern from *:
     """
     int fetch_add "__sync_fetch_and_add"(int* number, int added) noexcept nogil
     long load_long "__atomic_load_n"(long* number, int order) noexcept nogil
-    int load_int "__atomic_load_n"(int* number, int order) noexcept nogil
+    void store_long "__atomic_store_n"(long* number, long value, int order) noexcept nogil
     int ACQUIRE "__ATOMIC_ACQUIRE"
+    int RELEASE "__ATOMIC_RELEASE"
     void pool_pause() noexcept nogil
 
 cdef enum:
-    LOOKS = 500                          # before sleeping: 10 to 30 microseconds
+    NANOSECONDS = 1_000_000_000
+    PATIENCE = 100_000                   # nanoseconds of looking before sleeping
+    LOOKS = 20                           # between two readings of the clock
+
+
+cdef inline long _now() noexcept nogil:
+    cdef timespec time
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec * NANOSECONDS + time.tv_nsec
+
+
+cdef inline void _look_out(long* number, long unwanted) noexcept nogil:
+    """Returns soon after the number has another value, or when patience is at its end."""
+    cdef long end = _now() + PATIENCE
+    cdef int looks
+    while _now() < end:
+        for looks in range(LOOKS):
+            if load_long(number, ACQUIRE) != unwanted:
+                return
+            pool_pause()
 
 
 cdef inline void _take_indices(Workers* workers, int place) noexcept nogil:
@@ -39,12 +60,8 @@ cdef inline void _take_indices(Workers* workers, int place) noexcept nogil:
 cdef void* _work(void* argument) noexcept nogil:
     cdef Workers* workers = (<Worker*>argument).workers
     cdef long done = 0
-    cdef int looks
     while True:
-        looks = 0
-        while looks < LOOKS and load_long(&workers.job, ACQUIRE) == done:
-            pool_pause()
-            looks += 1
+        _look_out(&workers.job, done)
         pthread_mutex_lock(&workers.mutex)
         while workers.job == done and not workers.closing:
             pthread_cond_wait(&workers.work, &workers.mutex)
@@ -57,6 +74,7 @@ cdef void* _work(void* argument) noexcept nogil:
         pthread_mutex_lock(&workers.mutex)
         workers.busy -= 1
         if workers.busy == 0:
+            store_long(&workers.finished_job, done, RELEASE)
             pthread_cond_signal(&workers.finished)
         pthread_mutex_unlock(&workers.mutex)
 
@@ -104,7 +122,7 @@ cdef class Pool:
     cdef void run(self, Task task, void* context, int count) noexcept nogil:
         """task(context, index) for each index below count; returns when all are done."""
         cdef Workers* workers = &self.workers
-        cdef int k, looks = 0
+        cdef int k
         if self.num_started == 0 or count < 2:
             for k in range(count):
                 task(context, k)
@@ -116,14 +134,12 @@ cdef class Pool:
             workers.shares[k].next = <int>(<long>count * k // workers.threads)
             workers.shares[k].end = <int>(<long>count * (k + 1) // workers.threads)
         workers.busy = self.num_started
-        workers.job += 1
+        store_long(&workers.job, workers.job + 1, RELEASE)
         pthread_cond_broadcast(&workers.work)
         pthread_mutex_unlock(&workers.mutex)
         _take_indices(workers, 0)
-        while looks < LOOKS and load_int(&workers.busy, ACQUIRE):
-            pool_pause()
-            looks += 1
+        _look_out(&workers.finished_job, workers.job - 1)
         pthread_mutex_lock(&workers.mutex)
-        while workers.busy:
+        while workers.finished_job != workers.job:
             pthread_cond_wait(&workers.finished, &workers.mutex)
         pthread_mutex_unlock(&workers.mutex)

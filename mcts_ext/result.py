@@ -1,5 +1,5 @@
 """What a search found."""
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,7 @@ class EvaluationError(ValueError):
     """An evaluator answered with something that is no evaluation."""
 
 
-@dataclass(frozen=True)
-class SearchResult:
+class SearchResult(NamedTuple):
     """Arrays are over all actions [A], 0 where an action is illegal; values as the player to move at the root sees
     them."""
 

@@ -32,6 +32,7 @@ from mcts_ext.options import as_options
 from mcts_ext.result import UNPROVEN, EvaluationError, SearchResult
 
 _INSIDE = {"uniform": UNIFORM, "rollout": ROLLOUT}
+cdef int unproven = UNPROVEN
 _STEP = 32                               # simulations of a slot between two looks at `stop`
 
 
@@ -62,6 +63,11 @@ cdef class Search:
     cdef bint running
     cdef object planes, legal            # numpy arrays of the batch
     cdef int[:, ::1] action_permutations, point_permutations
+    # A result is written here and copied: thousands of games ask for theirs between two moves, one thread at a time.
+    cdef object visits, sheet, proven    # numpy arrays [A], [4, A] (q, prior, policy, lcb), [A]
+    cdef unsigned int[::1] visits_view
+    cdef float[:, ::1] sheet_view
+    cdef signed char[::1] proven_view
 
     def __cinit__(self, Game game not None, int n, options=None, seed=0, int threads=1, EvaluationCache cache=None):
         cdef int i
@@ -81,6 +87,9 @@ cdef class Search:
         self.engine.settings = read_settings(self.options)
         self._check_memory()
         self._init_batch()
+        self.visits_view = self.visits = np.zeros(game.num_actions, np.uint32)
+        self.sheet_view = self.sheet = np.zeros((4, game.num_actions), np.float32)
+        self.proven_view = self.proven = np.zeros(game.num_actions, np.int8)
         self.slots = <Slot*>calloc(n, sizeof(Slot))
         if self.slots == NULL or not init_tree(&self.spare, self.options.memory, self.options.transpositions):
             raise MemoryError(f"no memory for {n} searches")
@@ -294,37 +303,40 @@ cdef class Search:
     def result(self, int i):
         """What slot i knows, a `SearchResult`."""
         cdef Slot* slot = self._slot(i)
-        cdef Node* node
-        cdef Edge* edge
+        cdef const Node* node
+        cdef const Edge* edge
         cdef int k, action
         self._check_running()
         if slot.tree.root == NO_NODE or not slot.tree.nodes[slot.tree.root].flags & EXPANDED:
             return self._empty_result(slot)
-        visits = np.zeros(self.game.num_actions, np.uint32)
-        arrays = np.zeros((4, self.game.num_actions), np.float32)
-        proven = np.full(self.game.num_actions, UNPROVEN, np.int8)
-        cdef unsigned int[::1] visits_view = visits
-        cdef float[:, ::1] view = arrays
-        cdef signed char[::1] proven_view = proven
+        self._clear_sheet()
         node = slot.tree.nodes + slot.tree.root
         best = edge_action(best_edge(&self.engine, slot))
         policy_target(&self.engine, slot, slot.scratch)
-        arrays[3] = -1
         for k in range(node.num_edges):
             edge = node_edges(&slot.tree, node) + k
             action = edge_action(edge)
-            visits_view[action] = edge.visits
-            view[1, action] = unpack_prior(edge.prior)
-            view[2, action] = slot.scratch[k]
+            self.visits_view[action] = edge.visits
+            self.sheet_view[1, action] = unpack_prior(edge.prior)
+            self.sheet_view[2, action] = slot.scratch[k]
             if edge.visits:
-                view[0, action] = edge.q
-                view[3, action] = max(lower_confidence_bound(&self.engine.settings, &slot.tree, edge), <float>-1)
+                self.sheet_view[0, action] = edge.q
+                self.sheet_view[3, action] = max(lower_confidence_bound(&self.engine.settings, &slot.tree, edge), <float>-1)
             if edge.move & PROVEN_BITS:
-                proven_view[action] = <int>edge.q
-        q, prior, policy, lcb = arrays
+                self.proven_view[action] = <int>edge.q
+        q, prior, policy, lcb = self.sheet.copy()
         solved = int(node.lower) if is_solved(node) else None
-        return SearchResult(visits, q, prior, policy, lcb, proven, node_mean(node) if solved is None else float(solved),
-                            node.value, solved, best, self.principal_variation(i, best), slot.simulations)
+        return SearchResult(self.visits.copy(), q, prior, policy, lcb, self.proven.copy(),
+                            node_mean(node) if solved is None else float(solved), node.value, solved, best,
+                            self.principal_variation(i, best), slot.simulations)
+
+    cdef void _clear_sheet(self) noexcept:
+        cdef int action
+        for action in range(self.engine.rules.num_actions):
+            self.visits_view[action] = 0
+            self.proven_view[action] = <signed char>unproven
+            self.sheet_view[0, action] = self.sheet_view[1, action] = self.sheet_view[2, action] = 0
+            self.sheet_view[3, action] = -1
 
     def principal_variation(self, int i, int action):
         """The line that the search expects after `action` in slot i, a list of actions that begins with it."""

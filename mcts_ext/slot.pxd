@@ -26,6 +26,7 @@ cdef struct Leaf:
     bint transposed                      # the last node was reached by another path before: its value is enough
     bint in_flight                       # counted as under way in its nodes and edges
     int symmetry                         # in which it is evaluated
+    uint64_t key                         # of what the evaluator sees, for the cache
     Halving before                       # sequential halving when the path began
 
 

@@ -76,7 +76,7 @@ class SelfPlayConfig:
     lanes: int = 64  # games in lockstep in one worker: the batch of the network
     temperature: float = 1.0  # of the move choice in the first `temperature_plies`
     temperature_plies: int = 12  # afterwards the search's best move is played
-    cache: int = 0  # positions whose evaluation a worker remembers; not for games whose planes show history
+    cache: int = 0  # positions whose evaluation a worker remembers
     end_when_proven: bool = False  # with search.solver: a game ends, with its true result, once the search proved it
     random_plies: int = 0  # games start with up to this many uniformly random moves, for diversity
 

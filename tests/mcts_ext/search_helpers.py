@@ -25,4 +25,4 @@ def searched(name="connect4", sims=100, options=None, evaluate=network, moves=""
 
 def same(first, second):
     """Whether two results are equal bit for bit."""
-    return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in first.__dataclass_fields__)
+    return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in first._fields)

@@ -179,30 +179,31 @@ def test_random_symmetries_are_shown():
 
 # ---- cache
 
+@pytest.mark.parametrize("name", ["connect4", "go3"])  # planes with history and without
 @pytest.mark.parametrize("options", [{}, {"root": "gumbel", "leaves": 4}, {"solver": True, "transpositions": True}])
-def test_a_cache_saves_evaluations_and_changes_nothing(options):
+def test_a_cache_saves_evaluations_and_changes_nothing(name, options):
     counts = []
 
     def counted(planes, legal):
         counts.append(len(planes))
         return network(planes, legal)
-    plain = searched("connect4", 200, options, counted).result(0)
+    plain = searched(name, 200, options, counted).result(0)
     without = sum(counts)
-    cache = EvaluationCache(make("connect4"), 1 << 22)  # so much room that no two positions share a place
+    cache = EvaluationCache(make(name), 1 << 22)  # so much room that no two positions share a place
     counts.clear()
-    first = searched("connect4", 200, options, counted, cache=cache).result(0)
+    first = searched(name, 200, options, counted, cache=cache).result(0)
     if options.get("leaves", 1) == 1:          # an answer at once changes which leaves are under way together
         assert same(first, plain)
     assert sum(counts) <= without and cache.misses == sum(counts)
     counts.clear()
-    again = searched("connect4", 200, options, counted, cache=cache).result(0)
+    again = searched(name, 200, options, counted, cache=cache).result(0)
     assert cache.hits > 0
     if options.get("leaves", 1) == 1:
         assert sum(counts) == 0 and same(again, plain)
     else:
         assert sum(counts) < without / 4
     cache.clear()
-    searched("connect4", 200, options, counted, cache=cache)
+    searched(name, 200, options, counted, cache=cache)
     assert sum(counts) > 0
 
 
