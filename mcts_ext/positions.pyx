@@ -1,4 +1,4 @@
-"""Positions of stored games, rebuilt from their moves: the planes and legal masks a learner trains on."""
+"""Stored games played again by the rules: the planes and legal masks a learner trains on, and whether a game is one."""
 
 from libc.stdlib cimport free, malloc
 from libc.stdint cimport int32_t, int64_t
@@ -56,3 +56,62 @@ def encode_positions(Game game not None, const unsigned short[::1] moves, const 
     if bad >= 0:
         raise ValueError(f"position {bad}: a stored move is illegal in {game.name}")
     return planes, legal
+
+
+def replay_game(Game game not None, const unsigned short[::1] moves, const unsigned short[::1] counts,
+                const unsigned short[::1] actions):
+    """Plays a stored game of p plies by the rules.
+
+    moves `[p]`; counts `[p]`: how many of `actions` (which lie in a row) each ply's policy names.
+    Returns (movers int8 `[p]`, 0 or 1; the outcome +1, 0 or -1 for the first player, None if the rules have not
+    ended the game). Raises ValueError naming the ply, from 1, whose move or policy is illegal.
+    """
+    cdef const Rules* rules = &game.rules
+    cdef Py_ssize_t plies = moves.shape[0], ply, entry = 0, last
+    cdef int fault = 0, outcome = 0
+    cdef bint over = False
+    if counts.shape[0] != plies:
+        raise ValueError(f"{plies} moves but {counts.shape[0]} policies")
+    movers = np.zeros(plies, np.int8)
+    cdef signed char[::1] movers_view = movers
+    cdef unsigned char* legal = <unsigned char*> malloc(rules.num_actions)
+    cdef unsigned char* state = <unsigned char*> malloc(rules.state_size)
+    if state == NULL or legal == NULL:
+        free(state)
+        free(legal)
+        raise MemoryError()
+    with nogil:
+        rules.init(rules, state)
+        for ply in range(plies):
+            if rules.terminal(rules, state):
+                fault = 1
+                break
+            rules.legal(rules, state, legal)
+            if moves[ply] >= rules.num_actions or not legal[moves[ply]]:
+                fault = 2
+                break
+            last = entry + counts[ply]
+            while entry < last and entry < actions.shape[0]:
+                if actions[entry] >= rules.num_actions or not legal[actions[entry]]:
+                    fault = 3
+                entry += 1
+            if fault or entry < last:
+                fault = 3
+                break
+            movers_view[ply] = rules.to_move(rules, state)
+            rules.play(rules, state, moves[ply])
+        if not fault:
+            over = rules.terminal(rules, state)
+            if over:
+                outcome = <int>rules.outcome(rules, state)
+                if rules.to_move(rules, state):
+                    outcome = -outcome
+        if rules.destroy != NULL:
+            rules.destroy(rules, state)
+        free(state)
+        free(legal)
+    game.raise_error()
+    if fault:
+        what = ("the game was over before it", "its move is illegal", "its policy names an illegal move")[fault - 1]
+        raise ValueError(f"ply {ply + 1}: {what}")
+    return movers, (outcome if over else None)

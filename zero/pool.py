@@ -1,18 +1,23 @@
-"""The self-play workers of a run: hands out numbered games, gathers reports, replaces workers that die."""
+"""The self-play workers of a run: hands out numbered games, gathers them, replaces workers that die or cannot be
+trusted."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
+from mcts_ext.result import EvaluationError
+from zero.admission import Admission, Refused
 from zero.backends import Backend, Call, WorkerDied
 from zero.config import Config
 from zero.errors import UserError
+from zero.games import make_game
 from zero.record import GameRecord
 from zero.selfplay import PlayReport, SelfPlayWorker
 from zero.weights import DamagedWeights, Weights
 
 CHUNK_SECONDS = 0.5  # how long a worker plays before it reports
 DEATHS = 3  # more than this and one for each worker, without a finished game between them, are no accident
+STRIKES = 3  # times a worker may send what is refused, in the whole run; then it gets no successor
 IDLE = PlayReport([], 0, 0, 0, 0.0, 0.0)
 
 
@@ -20,17 +25,32 @@ IDLE = PlayReport([], 0, 0, 0, 0.0, 0.0)
 class Worker:
     """A self-play role and what it is about."""
 
+    number: int  # from 1; its successors have the same
     handle: Any
     version: int | None = None  # the network it has, or is loading
     call: Call | None = None
     games: set[int] = field(default_factory=set)  # numbers of the games given to it and not back yet
+    admitted: list[int] = field(default_factory=list)  # its games of this round
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What came from a worker: games new to the run, and games of earlier deliveries of this round that shall not
+    count after all; they come again."""
+
+    report: PlayReport
+    records: list[GameRecord]
+    withdrawn: list[int]
 
 
 class WorkerPool:
-    """`size` self-play workers on a backend; games go to whoever has room."""
+    """`size` self-play workers on a backend; games go to whoever has room. `warn` is told about those who fail."""
 
-    def __init__(self, backend: Backend, config: Config, size: int):
-        self.backend, self.config, self.size = backend, config, size
+    def __init__(self, backend: Backend, config: Config, size: int, warn: Callable[[str], None]):
+        self.backend, self.config, self.size, self.warn = backend, config, size, warn
+        self.admission = Admission(make_game(config.game), config)
+        self.restarts = 0
+        self.strikes: dict[int, int] = {}  # of each worker that has any
         self._workers: list[Worker] = []
 
     def close(self) -> None:
@@ -38,17 +58,18 @@ class WorkerPool:
             self.backend.kill(worker.handle)
         self._workers.clear()
 
-    def play(self, weights: Weights, indices: list[int]) -> Iterator[PlayReport]:
-        """Plays the games numbered `indices` with one network; yields a report every half second or so, an empty one
-        if no worker had any. Every game comes once, whoever else may have played it too.
+    def play(self, weights: Weights, indices: list[int]) -> Iterator[Delivery]:
+        """Plays the games numbered `indices` with one network; yields a delivery every half second or so, an empty one
+        if no worker had any. Every game comes once and is a game by the rules (`zero.admission`).
 
-        Raises `UserError` if workers keep dying. A worker's games in progress are played again by the others. The
-        games are what is waited for: a worker that still loads, or waits for a machine, holds nobody up.
+        A worker's games in progress are played again by the others when it dies. A worker that sends what is refused
+        is ended, and all its games of the round are withdrawn and played again. Raises `UserError` if workers keep
+        dying, or none is left. The games are what is waited for: a worker that still loads, or waits for a machine,
+        holds nobody up.
         """
         shared = self.backend.share(weights)
         missing, waiting = set(indices), list(reversed(indices))  # taken from the end
-        while len(self._workers) < self.size:
-            self._workers.append(Worker(self.backend.spawn(SelfPlayWorker, self.config)))
+        self._begin_round()
         deaths = 0
         while missing:
             for worker in self._workers:
@@ -57,27 +78,44 @@ class WorkerPool:
             busy = {worker.call: worker for worker in self._workers if worker.call is not None}
             done = self.backend.wait(list(busy), timeout=2 * CHUNK_SECONDS)
             if not done:
-                yield IDLE
+                yield Delivery(IDLE, [], [])
             for call in done:
                 worker = busy[call]
                 worker.call = None
                 try:
                     report = call.result()
+                    if report is None:  # a network was loaded
+                        continue
+                    records = [self.admission.admit(p, weights.version, worker.games) for p in report.records]
                 except (WorkerDied, DamagedWeights) as error:
                     deaths += 1
                     if deaths > DEATHS + self.size:
                         raise UserError(f"{error}, after {deaths - 1} others; see the messages above") from None
+                    self.warn(f"worker {worker.number}: {error}; its games are played again")
                     waiting.extend(worker.games)
                     self._replace(worker)
                     continue
-                if report is None:  # a network was loaded
+                except (Refused, EvaluationError) as error:
+                    waiting.extend([*worker.games, *worker.admitted])
+                    missing.update(worker.admitted)
+                    self._distrust(worker, error)
+                    yield Delivery(IDLE, [], worker.admitted)
                     continue
-                numbers = {GameRecord.from_bytes(payload).index: payload for payload in report.records}
-                fresh = {index: payload for index, payload in numbers.items() if index in missing}
-                worker.games -= fresh.keys()
-                missing -= fresh.keys()
-                deaths = 0 if fresh else deaths
-                yield replace(report, records=list(fresh.values()))
+                numbers = [record.index for record in records]
+                worker.games.difference_update(numbers)
+                worker.admitted += numbers
+                missing.difference_update(numbers)
+                deaths = 0 if records else deaths
+                yield Delivery(report, records, [])
+
+    def _begin_round(self) -> None:
+        if not self._workers:
+            self._workers = [self._spawn(number) for number in range(1, self.size + 1)]
+        for worker in self._workers:
+            worker.admitted = []
+
+    def _spawn(self, number: int) -> Worker:
+        return Worker(number, self.backend.spawn(SelfPlayWorker, self.config))
 
     def _give(self, worker: Worker, version: int, shared: Any, waiting: list[int]) -> None:
         """Starts what a worker without a call should do next, if anything."""
@@ -98,4 +136,19 @@ class WorkerPool:
 
     def _replace(self, worker: Worker) -> None:
         self.backend.kill(worker.handle)
-        self._workers[self._workers.index(worker)] = Worker(self.backend.spawn(SelfPlayWorker, self.config))
+        self.restarts += 1
+        self._workers[self._workers.index(worker)] = self._spawn(worker.number)
+
+    def _distrust(self, worker: Worker, error: Exception) -> None:
+        """Ends a worker that sent something wrong. Raises `UserError` if it was the last."""
+        strikes = self.strikes[worker.number] = self.strikes.get(worker.number, 0) + 1
+        self.warn(f"worker {worker.number} is quarantined: {error}; {len(worker.admitted)} finished and "
+                  f"{len(worker.games)} other games of its round are played again")
+        if strikes < STRIKES:
+            self._replace(worker)
+            return
+        self.backend.kill(worker.handle)
+        self._workers.remove(worker)
+        self.warn(f"worker {worker.number} gets no games any more, after {strikes} such faults")
+        if not self._workers:
+            raise UserError(f"no worker is left that can be trusted; the last one's fault: {error}")

@@ -19,7 +19,7 @@ from zero import config as configuration
 from zero.config import Config
 from zero.errors import UserError
 from zero.files import rename_directory, sha256, write_json
-from zero.record import GameLog
+from zero.game_log import GameLog
 from zero.weights import Weights
 
 KEEP_CHECKPOINTS = 3

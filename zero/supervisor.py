@@ -7,7 +7,7 @@ its iteration and ends where it would have ended.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from nn.schedules import Cosine
 from zero.backends import Backend
 from zero.display import Display, Status
 from zero.errors import UserError
+from zero.game_log import REFUSED
 from zero.games import make_game
 from zero.learner import Learner, Losses
 from zero.pool import WorkerPool
@@ -40,8 +41,9 @@ class Supervisor:
         self.replay = Replay(self.game, self.config.replay)
         self.learner = Learner(self.game, self.config, threads=min(workers, len(os.sched_getaffinity(0))))
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
-        self.pool = WorkerPool(backend, self.config, workers)
+        self.pool = WorkerPool(backend, self.config, workers, display.message)
         self.finished: dict[int, GameRecord] = {}  # games of the present iteration
+        self.quarantined: set[int] = set()  # numbers of games that the run does without
         self._began = time.monotonic()
         self._iteration_seconds = 0.0
         self._losses = Losses()
@@ -66,11 +68,15 @@ class Supervisor:
         if found:
             self.state, path = found
             self.learner.load(path)
-        stored = {record.index: record for record in self.run.games.read(self.display.message)}
-        self._play_again([index for index in range(self.state.games) if index not in stored], stored)
-        for index in range(self.state.games):
+        games = self.run.games
+        games.repair(self.display.message)
+        self.quarantined = games.quarantined()
+        stored = {record.index: record for record in games.read(self.display.message)}
+        wanted = [index for index in range(self.state.games) if index not in self.quarantined]
+        self._play_again([index for index in wanted if index not in stored], stored)
+        for index in wanted:
             self.replay.add(stored.pop(index))
-        self.finished = stored
+        self.finished = {index: record for index, record in stored.items() if index >= self.state.games}
         self.run.trim_metrics(self.state.iteration)
         self._began = time.monotonic() - self.state.seconds
 
@@ -81,11 +87,20 @@ class Supervisor:
             by_version.setdefault(index // self.config.selfplay.games, []).append(index)
         for version, indices in by_version.items():
             self.display.message(f"{self.run.root}: playing {len(indices)} lost games of network {version} again")
-            for report in self.pool.play(self.run.read_weights(version), indices):
-                for payload in report.records:
-                    record = GameRecord.from_bytes(payload)
-                    self.run.games.append(record)
-                    stored[record.index] = record
+            for _ in self._gather(version, indices, stored):
+                self._check_stop()
+
+    def _gather(self, version: int, indices: list[int], into: dict[int, GameRecord]) -> Iterator[PlayReport]:
+        """Plays games; each is in the log and in `into` when the report of its worker is yielded."""
+        for delivery in self.pool.play(self.run.read_weights(version), indices):
+            for record in delivery.records:
+                self.run.games.append(record)
+                into[record.index] = record
+            if delivery.withdrawn:
+                self.run.games.keep_aside(REFUSED, self.run.games.take_out(delivery.withdrawn))
+                for index in delivery.withdrawn:
+                    del into[index]
+            yield delivery.report
 
     @property
     def seconds(self) -> float:
@@ -98,7 +113,7 @@ class Supervisor:
         if budget.minutes:
             shares.append(self.seconds / (60 * budget.minutes))
         if budget.games:
-            shares.append(self.replay.games / budget.games)
+            shares.append(self.state.games / budget.games)
         if budget.steps:
             shares.append(self.state.steps / budget.steps)
         return min(1.0, max(shares))
@@ -119,9 +134,11 @@ class Supervisor:
         progress = self.progress  # read once: the learning rate of the iteration depends on it
         began = time.monotonic()
         work = self._play()
+        old_positions = self.replay.positions
         for index in sorted(self.finished):
             self.replay.add(self.finished[index])
-        new_positions = self.replay.positions - self.state.positions
+            work.add_game(self.finished[index])
+        new_positions = self.replay.positions - old_positions
         self.finished.clear()
         play_seconds = time.monotonic() - began
         top = self.config.learner.lr
@@ -129,7 +146,7 @@ class Supervisor:
         tokens = self.state.tokens + new_positions * self.config.replay.samples_per_position
         losses, tokens = self._learn(lr, tokens, work)
         self.state = replace(
-            self.state, iteration=self.state.iteration + 1, games=self.replay.games, positions=self.replay.positions,
+            self.state, iteration=self.state.iteration + 1, games=self._next_game(), positions=self.replay.positions,
             seconds=self.seconds, tokens=tokens,
         )
         self.run.games.sync()
@@ -167,24 +184,20 @@ class Supervisor:
 
     def _play(self) -> "Work":
         """Plays the games of this iteration that are not in the log yet, on all workers."""
-        first, count = self.state.games, self.config.selfplay.games
-        if self.config.budget.games:
-            count = min(count, self.config.budget.games - first)
         work = Work()
-        for record in self.finished.values():
-            work.add_game(record)
-        missing = [index for index in range(first, first + count) if index not in self.finished]
+        known = self.finished.keys() | self.quarantined
+        missing = [index for index in range(self.state.games, self._next_game()) if index not in known]
         if missing:
-            for report in self.pool.play(self.run.read_weights(self.state.iteration), missing):
-                for payload in report.records:
-                    record = GameRecord.from_bytes(payload)
-                    self.run.games.append(record)
-                    self.finished[record.index] = record
-                    work.add_game(record)
+            for report in self._gather(self.state.iteration, missing, self.finished):
                 work.add_report(report)
                 self._show("self-play", work)
                 self._check_stop()
         return work
+
+    def _next_game(self) -> int:
+        """Number of the first game of the next iteration."""
+        following = self.state.games + self.config.selfplay.games
+        return min(following, self.config.budget.games or following)
 
     # learning
 
@@ -215,7 +228,7 @@ class Supervisor:
             Status(
                 phase=phase,
                 iteration=self.state.iteration + 1,
-                games=self.replay.games + len(self.finished),
+                games=self.state.games + len(self.finished),
                 positions=self.replay.positions + sum(len(record.moves) for record in self.finished.values()),
                 window=self.replay.window,
                 steps=self.state.steps,

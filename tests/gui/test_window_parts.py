@@ -166,7 +166,8 @@ def test_texts_are_shortened_and_wrapped_to_their_width():
 
 def a_run(folder, games: int = 8):
     """A run directory as training leaves it."""
-    from zero.record import GameLog, GameRecord
+    from zero.game_log import GameLog
+    from zero.record import GameRecord
 
     (folder / "weights").mkdir(parents=True)
     (folder / "config.toml").write_text('game = "connect4"\n')

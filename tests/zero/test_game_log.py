@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero.record import FRAME, GameLog, GameRecord, frame, read_segment
+from zero.game_log import GameLog, read_segment
+from zero.record import FRAME, GameRecord, frame
 
 
 def make_record(index, plies=9, seed=0):

@@ -1,0 +1,163 @@
+"""The append-only log of a run's games: the truth from which the replay window is rebuilt.
+
+Records lie as frames in segments `games/NNNNNN.seg`; a torn tail or a damaged frame costs that frame and nothing
+else. What is taken out of the segments is kept beside them: damaged bytes in `damaged-*.bin`, games that were refused
+after all in `refused.games`, games that the run shall do without in `quarantined.games`.
+"""
+
+import os
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from nn.save import write_atomically
+from zero.errors import UserError
+from zero.record import FRAME, MAGIC, GameRecord, frame
+
+SEGMENT_BYTES = 64 << 20
+SYNC_GAMES = 64  # a group of games shares one fsync; a power failure may cost the last group
+QUARANTINED = "quarantined.games"
+REFUSED = "refused.games"
+
+
+def scan(data: bytes) -> Iterator[tuple[int, int, bytes | None]]:
+    """The stretches `(start, end, payload)` of a segment; the payload is None where no whole frame is."""
+    at = 0
+    while at < len(data):
+        payload = None
+        if data[at : at + 4] == MAGIC and at + FRAME.size <= len(data):
+            _, length, crc = FRAME.unpack_from(data, at)
+            found = data[at + FRAME.size : at + FRAME.size + length]
+            if len(found) == length and zlib.crc32(found) == crc:
+                payload, end = found, at + FRAME.size + length
+        if payload is None:
+            following = data.find(MAGIC, at + 1)
+            end = len(data) if following < 0 else following
+        yield at, end, payload
+        at = end
+
+
+def read_segment(path: Path, warn: Callable[[str], None]) -> Iterator[GameRecord]:
+    """Yields the whole records of a segment; each damaged stretch is named to `warn` and skipped.
+
+    Raises `UserError` if a whole frame holds no record: another version wrote it.
+    """
+    data = path.read_bytes()
+    for start, end, payload in scan(data):
+        if payload is None:
+            warn(f"{path}: {_kind(end, data)}, {end - start} bytes at offset {start} skipped")
+            continue
+        try:
+            yield GameRecord.from_bytes(payload)
+        except ValueError as error:
+            raise UserError(f"{path}: offset {start}: not a game of this version of Zero ({error})") from None
+
+
+def _kind(end: int, data: bytes) -> str:
+    return "torn tail" if end == len(data) else "damaged frame"
+
+
+class GameLog:
+    """The games of a run. One writer; a reopened log starts a new segment."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._file = None
+        self._unsynced = 0
+
+    def segments(self) -> list[Path]:
+        return sorted(self.directory.glob("*.seg"))
+
+    def read(self, warn: Callable[[str], None]) -> Iterator[GameRecord]:
+        for path in self.segments():
+            yield from read_segment(path, warn)
+
+    def append(self, record: GameRecord) -> None:
+        """Writes one game. It survives the death of the process from here on, a power failure from `sync` on.
+
+        Raises OSError if the disk refuses it; nothing of the game is left in the log then.
+        """
+        if self._file is None or self._file.tell() >= SEGMENT_BYTES:
+            self._open_next()
+        data, start = memoryview(frame(record.to_bytes())), self._file.tell()
+        try:
+            while data:  # a disk that is about to be full takes a part of it
+                data = data[self._file.write(data) :]
+        except OSError:
+            os.ftruncate(self._file.fileno(), start)
+            self._file.seek(start)
+            raise
+        self._unsynced += 1
+        if self._unsynced >= SYNC_GAMES:
+            self.sync()
+
+    def sync(self) -> None:
+        if self._file is not None and self._unsynced:
+            os.fsync(self._file.fileno())
+        self._unsynced = 0
+
+    def close(self) -> None:
+        """Also after a failed write: closing raises nothing."""
+        if self._file is not None:
+            try:
+                self.sync()
+            except OSError:
+                pass  # the caller is leaving because of the same disk, or the next start finds what is missing
+            self._file.close()
+            self._file = None
+
+    def _open_next(self) -> None:
+        self.close()
+        last = max((int(path.stem) for path in self.segments()), default=0)
+        self._file = open(self.directory / f"{last + 1:06d}.seg", "xb", buffering=0)
+
+    # what does not belong in the log
+
+    def repair(self, warn: Callable[[str], None]) -> None:
+        """Cuts damaged stretches out of the segments and keeps a copy of each; every one is named to `warn`."""
+        self.close()
+        for path in self.segments():
+            data = path.read_bytes()
+            stretches = list(scan(data))
+            bad = [(start, end) for start, end, payload in stretches if payload is None]
+            for start, end in bad:
+                aside = self.directory / f"damaged-{path.stem}-{start}.bin"
+                write_atomically(aside, data[start:end])
+                warn(f"{path}: {_kind(end, data)}, {end - start} bytes at offset {start} set aside in {aside.name}")
+            if bad:
+                _rewrite(path, [data[start:end] for start, end, payload in stretches if payload is not None])
+
+    def take_out(self, indices: Collection[int]) -> list[GameRecord]:
+        """Removes the games with these numbers from the segments and returns them."""
+        self.close()
+        taken = []
+        for path in self.segments():
+            records = list(read_segment(path, lambda text: None))
+            out = [record for record in records if record.index in indices]
+            if out:
+                taken += out
+                _rewrite(path, [frame(r.to_bytes()) for r in records if r.index not in indices])
+        return taken
+
+    def keep_aside(self, name: str, records: list[GameRecord]) -> None:
+        """Adds games to `refused.games` or `quarantined.games`."""
+        path = self.directory / name
+        known = path.read_bytes() if path.exists() else b""
+        write_atomically(path, known + b"".join(frame(record.to_bytes()) for record in records))
+
+    def aside(self, name: str) -> list[GameRecord]:
+        path = self.directory / name
+        return list(read_segment(path, lambda text: None)) if path.exists() else []
+
+    def quarantined(self) -> set[int]:
+        """Numbers of the games that the run does without."""
+        return {record.index for record in self.aside(QUARANTINED)}
+
+
+def _rewrite(path: Path, frames: list[bytes]) -> None:
+    """An empty segment goes: its number may be given again."""
+    if frames:
+        write_atomically(path, b"".join(frames))
+    else:
+        path.unlink()
