@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one subcommand and returns its exit code: 0 fine, 1 failed, 2 wrong input, 130 interrupted."""
     # One BLAS thread: spinning workers would steal the cores of the search (set before numpy is imported).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from zero.errors import UserError
+    from zero.errors import UserError, storage_fault
 
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
@@ -59,4 +59,10 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        fault = storage_fault(error)
+        if fault is None:
+            raise
+        print(f"zero {name}: {fault}", file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@ log as soon as they are, everything else at the end of an iteration: a run that 
 its iteration and ends where it would have ended.
 """
 
+import bisect
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -82,9 +83,10 @@ class Supervisor:
 
     def _play_again(self, missing: list[int], stored: dict[int, GameRecord]) -> None:
         """Games that the log lost are played once more with the network that played them; they come out the same."""
+        firsts = [entry.games for entry in self.run.weights()]  # number of the first game each network played
         by_version: dict[int, list[int]] = {}
         for index in missing:
-            by_version.setdefault(index // self.config.selfplay.games, []).append(index)
+            by_version.setdefault(bisect.bisect_right(firsts, index) - 1, []).append(index)
         for version, indices in by_version.items():
             self.display.message(f"{self.run.root}: playing {len(indices)} lost games of network {version} again")
             for _ in self._gather(version, indices, stored):
@@ -228,7 +230,7 @@ class Supervisor:
             Status(
                 phase=phase,
                 iteration=self.state.iteration + 1,
-                games=self.state.games + len(self.finished),
+                games=self.replay.games + len(self.finished),
                 positions=self.replay.positions + sum(len(record.moves) for record in self.finished.values()),
                 window=self.replay.window,
                 steps=self.state.steps,

@@ -1,11 +1,14 @@
-"""The game log: records read back bit for bit, damage costs the damaged frames and nothing else."""
+"""The game log: records read back bit for bit, damage costs the damaged frames and nothing else, and is kept."""
+
+import errno
+import os
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zero.game_log import GameLog, read_segment
+from zero.game_log import QUARANTINED, GameLog, read_segment
 from zero.record import FRAME, GameRecord, frame
 
 
@@ -84,3 +87,72 @@ def test_a_flipped_bit_costs_its_own_record(tmp_path, where):
     warnings = []
     assert [r.index for r in read_segment(path, warnings.append)] == [0, 2]
     assert "damaged frame" in warnings[0] and str(path) in warnings[0]
+
+
+@pytest.mark.parametrize("damage", ["tail", "middle", "everything"])
+def test_repair_cuts_damage_out_and_keeps_it(tmp_path, damage):
+    frames = [frame(make_record(i).to_bytes()) for i in range(3)]
+    whole = b"".join(frames)
+    path, bad = tmp_path / "000001.seg", bytearray(whole)
+    if damage == "tail":
+        bad = bad[:-5]
+        kept, lost = [0, 1], bytes(bad[len(frames[0] + frames[1]):])
+    elif damage == "middle":
+        bad[len(frames[0]) + 20] ^= 1
+        kept, lost = [0, 2], bytes(bad[len(frames[0]) : -len(frames[2])])
+    else:
+        bad = bytearray(len(whole))  # zeros, as some file systems leave behind
+        kept, lost = [], bytes(bad)
+    path.write_bytes(bad)
+    messages = []
+    GameLog(tmp_path).repair(messages.append)
+    [aside] = tmp_path.glob("damaged-*.bin")
+    assert aside.read_bytes() == lost
+    assert len(messages) == 1 and str(path) in messages[0] and aside.name in messages[0]
+    GameLog(tmp_path).repair(messages.append)
+    assert [r.index for r in GameLog(tmp_path).read(messages.append)] == kept and len(messages) == 1
+
+
+def test_games_are_taken_out_and_kept_aside(tmp_path):
+    log = GameLog(tmp_path)
+    for i in range(6):
+        log.append(make_record(i))
+        if i == 2:
+            log.close()  # two segments
+    taken = log.take_out({1, 3, 4, 5})
+    log.keep_aside(QUARANTINED, taken[:2])
+    log.keep_aside(QUARANTINED, taken[2:])
+    log.append(make_record(7))
+    assert [r.index for r in GameLog(tmp_path).read(print)] == [0, 2, 7]
+    assert [r.to_bytes() for r in log.aside(QUARANTINED)] == [make_record(i).to_bytes() for i in (1, 3, 4, 5)]
+    assert log.quarantined() == {1, 3, 4, 5}
+
+
+class FillingDisk:
+    """A file on a disk with little room: takes a part of what is written, then nothing."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, data):
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        count = self.file.write(data[: self.room])
+        self.room -= count
+        return count
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("room", [0, 1, 11, 12, 40])
+def test_a_disk_that_fills_up_leaves_no_torn_frame(tmp_path, room):
+    log = GameLog(tmp_path)
+    log.append(make_record(0))
+    whole, log._file = log._file, FillingDisk(log._file, room)
+    with pytest.raises(OSError, match="No space left"):
+        log.append(make_record(1))
+    log._file = whole  # there is room again
+    log.append(make_record(2))
+    warnings = []
+    assert [r.index for r in GameLog(tmp_path).read(warnings.append)] == [0, 2] and not warnings

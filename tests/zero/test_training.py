@@ -8,55 +8,13 @@ import time
 
 import numpy as np
 import pytest
+from tiny_run import SETTINGS, Quiet, games, train, weights
 
 from nn import save
 from zero import backends
 from zero.config import Config, from_table
-from zero.display import Display
 from zero.run import RunDirectory
 from zero.supervisor import Stopped, Supervisor
-
-SETTINGS = {
-    "game": "tictactoe",
-    "network": {"blocks": 1, "channels": 8, "policy_channels": 4, "value_channels": 2, "value_hidden": 8},
-    "search": {"root": "gumbel"},
-    "selfplay": {"sims": 4, "games": 24, "lanes": 8, "random_plies": 2},
-    "learner": {"batch": 32, "ema": 0.9},
-    "budget": {"games": 96},
-    "match": {"games": 0},
-}
-
-
-class Quiet(Display):
-    def update(self, status):
-        pass
-
-    def message(self, text):
-        pass
-
-
-def train(root, workers=1, backend="inline", should_stop=lambda: False, **changes):
-    """Trains, or goes on with, the run at `root`."""
-    if (root / "config.toml").exists():
-        run = RunDirectory.open(root)
-    else:
-        run = RunDirectory.create(root, from_table(Config, SETTINGS | changes, "test"), {})
-    Supervisor(run, backends.make(backend), workers, Quiet(), should_stop).train()
-    return run
-
-
-def games(run):
-    """All games by number, without the seconds and such."""
-    return {record.index: record.to_bytes() for record in run.games.read(print)}
-
-
-def weights(run):
-    return {entry.version: entry.sha256 for entry in run.weights()}
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("runs") / "unbroken")
 
 
 def test_a_run_leaves_what_it_should(unbroken):

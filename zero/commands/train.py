@@ -12,7 +12,7 @@ import tyro
 
 from zero import config as configuration
 from zero.cli import INTERRUPTED
-from zero.errors import UserError
+from zero.errors import UserError, storage_fault
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,12 @@ def execute(run, backend, arguments: TrainArguments) -> int:
             where = f" --cluster {arguments.cluster}" if arguments.cluster else ""
             display.message(f"Stopped; nothing is lost. To go on: zero train --resume {run.root}{where}")
             return INTERRUPTED
+        except OSError as error:
+            fault = storage_fault(error)
+            if fault is None:
+                raise
+            raise UserError(f"{fault}; what was stored before is kept. Make room, then go on with: "
+                            f"zero train --resume {run.root}") from None
         result = {"run": str(run.root), **dataclasses.asdict(supervisor.state)}
         if run.config.match.games:
             from zero.arena.final import play_final_match
