@@ -203,6 +203,47 @@ class Muon(Optimizer):
             p -= (self.lr * math.sqrt(max(1, outputs / inputs))) * direction.reshape(p.shape)
 
 
+class Several:
+    """Optimisers of different parameters as one: `parts` are pairs (optimiser, its share of `lr`)."""
+
+    def __init__(self, parts, lr):
+        self.parts = list(parts)
+        self.lr = lr
+
+    @property
+    def lr(self):
+        return self._lr
+
+    @lr.setter
+    def lr(self, value):
+        self._lr = value
+        for optimizer, share in self.parts:
+            optimizer.lr = value * share
+
+    @property
+    def steps(self):
+        return self.parts[0][0].steps
+
+    def zero_grad(self):
+        for optimizer, _ in self.parts:
+            optimizer.zero_grad()
+
+    def step(self):
+        for optimizer, _ in self.parts:
+            optimizer.step()
+
+    def state_dict(self):
+        """The states of all parts: "0.momentum" and so on."""
+        states = enumerate(optimizer.state_dict() for optimizer, _ in self.parts)
+        return {f"{i}.{name}": array for i, state in states for name, array in state.items()}
+
+    def load_state_dict(self, state):
+        """Restore `state_dict()`. Raises ValueError like its parts."""
+        for i, (optimizer, _) in enumerate(self.parts):
+            start = f"{i}."
+            optimizer.load_state_dict({k.removeprefix(start): v for k, v in state.items() if k.startswith(start)})
+
+
 class LossScaler:
     """Keeps float16 gradients in range: multiply the loss, divide the gradients, skip steps that overflowed.
 

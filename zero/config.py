@@ -107,12 +107,15 @@ class ReplayConfig:
 class LearnerConfig:
     """How the network is fitted to the games."""
 
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw", "muon"] = "sgd"  # muon (Jordan et al. 2024): for the blocks' filters
     batch: int = 256
     lr: float = 0.02
-    momentum: float = 0.9  # of SGD; AdamW uses its customary 0.9 and 0.999
-    weight_decay: float = 1e-4  # L2 coefficient c of the paper's loss for SGD, decoupled for AdamW
-    final_lr: float = 0.1  # the rate falls by a cosine to this share of `lr` at the end of the budget
+    momentum: float = 0.9  # of SGD; Adam uses its customary 0.9 and 0.999, Muon 0.95
+    weight_decay: float = 1e-4  # L2 coefficient c of the paper's loss for SGD and Adam, decoupled for AdamW and Muon
+    schedule: Literal["cosine", "drops", "constant"] = "cosine"  # how the rate falls from `lr` as the budget is spent
+    final_lr: float = 0.1  # share of `lr` at the end: of the cosine, or behind the last of the drops
+    drops: tuple[float, ...] = (0.5, 0.75, 0.9)  # shares of the budget at which the rate drops, each time by one factor
+    warmup_steps: int = 0  # the rate rises from 0 over so many first steps
     value_weight: float = 1.0  # of the value loss beside the policy loss
     reply_weight: float = 0.0  # of the auxiliary loss for the opponent's reply (KataGo: 0.15); 0 = no such head
     soft_policy_weight: float = 0.0  # for the policy to the power 1/4, renormalised (KataGo: 8)
@@ -120,14 +123,23 @@ class LearnerConfig:
     search_value_share: float = 0.5  # the value target is (1 - share) * result + share * the search's value
     gradient_clip: float = 5.0  # L2 norm; 0 = none
     ema: float = 0.0  # decay per step of the averaged weights that are published; 0 = publish the raw ones
+    swa: float = 0.0  # last share of the budget, from whose start on the published weights are the mean of all since
+    # (stochastic weight averaging, Izmailov et al. 2018, over the steps)
 
     def __post_init__(self) -> None:
         at_least(self, 1, "batch")
         at_least(self, 0, "weight_decay", "value_weight", "gradient_clip")
         at_least(self, 0, "reply_weight", "soft_policy_weight", "moves_left_weight")
-        within(self, 0, 1, "momentum", "final_lr", "search_value_share", "ema")
+        at_least(self, 0, "warmup_steps")
+        within(self, 0, 1, "momentum", "final_lr", "search_value_share", "ema", "swa")
         if not self.lr > 0:
             raise SettingError("lr", self.lr, "must be more than 0")
+        if self.schedule == "drops" and not (
+            self.drops and list(self.drops) == sorted(set(self.drops)) and all(0 < share < 1 for share in self.drops)
+        ):
+            raise SettingError("drops", self.drops, "must be ascending shares of the budget between 0 and 1")
+        if self.ema and self.swa:
+            raise SettingError("swa", self.swa, "averages the weights that ema averages already; choose one")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ import numpy as np
 import nn
 from mcts_ext.state import Game
 from nn import cpu, optim, save
+from nn.average import EMA, SWA
 from zero.config import Config
 from zero.errors import UserError
 from zero.heads import AuxiliaryHeads
 from zero.losses import all_losses
 from zero.network import Network, save_network, with_present_names
+from zero.optimizers import learning_rate, make_optimizer
 from zero.replay import Batch
 
 
@@ -49,16 +51,25 @@ class Learner:
         settings = config.learner
         self.auxiliary = AuxiliaryHeads(game, config.network, settings, np.random.default_rng([config.seed, 2]))
         self.parameters = self.network.parameters() + self.auxiliary.parameters()
-        if settings.optimizer == "sgd":
-            self.optimizer = optim.SGD(
-                self.parameters, settings.lr, settings.momentum, weight_decay=settings.weight_decay
-            )
-        else:
-            self.optimizer = optim.AdamW(self.parameters, settings.lr, weight_decay=settings.weight_decay)
-        self.average = self.network.state_dict() if settings.ema else None
+        self.optimizer = make_optimizer(self.network, self.auxiliary, settings)
+        self.average = self._make_average()
 
-    def step(self, batch: Batch, lr: float) -> Losses:
-        """One step on one batch; a non-finite loss or gradient leaves the network untouched."""
+    def _make_average(self) -> EMA | SWA | None:
+        settings = self.config.learner
+        if settings.ema:
+            return EMA(self.network, settings.ema)
+        return SWA(self.network) if settings.swa else None
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the last step."""
+        return self.optimizer.lr
+
+    def step(self, batch: Batch, progress: float) -> Losses:
+        """One step on one batch, when a share `progress` (0 to 1) of the budget is spent.
+
+        A non-finite loss or gradient leaves the network untouched.
+        """
         settings = self.config.learner
         self.network.train()
         self.optimizer.zero_grad()
@@ -69,23 +80,17 @@ class Learner:
         norm = optim.clip_grad_norm(self.parameters, settings.gradient_clip or math.inf)
         losses = Losses({name: loss.item() for name, (_, loss) in parts.items()}, norm)
         if losses.culprit is None:
-            self.optimizer.lr = lr
+            self.optimizer.lr = learning_rate(settings, progress, self.optimizer.steps)
             self.optimizer.step()
-            self._update_average()
+            if settings.ema or (settings.swa and progress >= 1 - settings.swa):
+                self.average.update()
         return losses
-
-    def _update_average(self) -> None:
-        if self.average is not None:
-            share = np.float32(1 - self.config.learner.ema)
-            for name, value in self.network.state_dict().items():
-                self.average[name] += share * (value - self.average[name])
 
     def export(self, path: Path, version: int) -> None:
         """Writes the network that plays: the averaged weights if there are, else the newest."""
         network = self.network
-        if self.average is not None:
-            network = Network(self.game, self.config.network, np.random.default_rng(0))
-            network.load_state_dict(self.average)
+        if self.average is not None and self.average.updates:
+            network = self.average.copy_to(Network(self.game, self.config.network, np.random.default_rng(0)))
         save_network(path, network, self.game.name, {"version": version, "seed": self.config.seed})
 
     def save(self, path: Path) -> None:
@@ -93,7 +98,7 @@ class Learner:
         parts = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
         parts["auxiliary"] = self.auxiliary.state_dict()
         if self.average is not None:
-            parts["average"] = self.average
+            parts["average"] = self.average.state_dict()
         save.save(path, {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()})
 
     def load(self, path: Path) -> None:
@@ -107,6 +112,6 @@ class Learner:
             self.auxiliary.load_state_dict(parts.get("auxiliary", {}))
             self.optimizer.load_state_dict(parts["optimizer"])
             if self.average is not None:
-                self.average = with_present_names(parts["average"])
+                self.average.load_state_dict(with_present_names(parts["average"]))
         except (ValueError, KeyError) as error:
             raise UserError(f"{path}: not a checkpoint of this run's network ({error})") from None

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nn.schedules import Cosine
 from zero.backends import Backend
 from zero.display import Display, Status
 from zero.errors import UserError
@@ -48,7 +47,6 @@ class Supervisor:
         self._began = time.monotonic()
         self._iteration_seconds = 0.0
         self._losses = Losses()
-        self._lr = 0.0
 
     # the run as a whole
 
@@ -143,10 +141,8 @@ class Supervisor:
         new_positions = self.replay.positions - old_positions
         self.finished.clear()
         play_seconds = time.monotonic() - began
-        top = self.config.learner.lr
-        lr = Cosine(top, top * self.config.learner.final_lr, steps=1)(progress)  # a step: the whole budget
         tokens = self.state.tokens + new_positions * self.config.replay.samples_per_position
-        losses, tokens = self._learn(lr, tokens, work)
+        losses, tokens = self._learn(progress, tokens, work)
         self.state = replace(
             self.state, iteration=self.state.iteration + 1, games=self._next_game(), positions=self.replay.positions,
             seconds=self.seconds, tokens=tokens,
@@ -154,10 +150,10 @@ class Supervisor:
         self.run.games.sync()
         self._publish()
         self.run.save_checkpoint(self.state, self.learner.save)
-        self.run.log_metrics(self._metrics(work, losses, lr, new_positions, play_seconds))
+        self.run.log_metrics(self._metrics(work, losses, new_positions, play_seconds))
         self._iteration_seconds = time.monotonic() - began
 
-    def _metrics(self, work: "Work", losses: Losses, lr: float, new_positions: int, play_seconds: float) -> dict:
+    def _metrics(self, work: "Work", losses: Losses, new_positions: int, play_seconds: float) -> dict:
         return {
             "iteration": self.state.iteration,
             "seconds": round(self.state.seconds, 3),
@@ -165,7 +161,7 @@ class Supervisor:
             "positions": self.state.positions,
             "window": self.replay.window,
             "steps": self.state.steps,
-            "lr": lr,
+            "lr": self.learner.lr,
             **{f"{name}_loss": value for name, value in losses.parts.items()},
             "gradient_norm": losses.gradient_norm,
             "samples_per_position": self.state.steps * self.config.learner.batch / max(1, self.state.positions),
@@ -203,14 +199,14 @@ class Supervisor:
 
     # learning
 
-    def _learn(self, lr: float, tokens: float, work: "Work") -> tuple[Losses, float]:
+    def _learn(self, progress: float, tokens: float, work: "Work") -> tuple[Losses, float]:
         """Takes as many steps as there are tokens for; the samples depend on (seed, iteration) alone."""
         settings = self.config.learner
         rng = np.random.default_rng([self.config.seed, self.state.iteration, 1])
         total, steps = Losses(), int(tokens // settings.batch)
         for step in range(steps):
             batch = self.replay.sample(settings.batch, rng, settings.search_value_share)
-            losses = self.learner.step(batch, lr)
+            losses = self.learner.step(batch, progress)
             if losses.culprit:
                 raise UserError(
                     f"{losses.culprit} is not finite at step {self.state.steps + 1}; the run stops, its last good "
@@ -219,13 +215,12 @@ class Supervisor:
             total += losses
             self.state = replace(self.state, steps=self.state.steps + 1)
             if step % 8 == 0:
-                self._show("learning", work, lr, losses)
+                self._show("learning", work, losses)
                 self._check_stop()
         return total.mean(steps), tokens - steps * settings.batch
 
-    def _show(self, phase: str, work: "Work", lr: float = 0.0, losses: Losses | None = None) -> None:
-        if losses is not None:
-            self._losses, self._lr = losses, lr
+    def _show(self, phase: str, work: "Work", losses: Losses | None = None) -> None:
+        self._losses = losses or self._losses
         self.display.update(
             Status(
                 phase=phase,
@@ -239,7 +234,7 @@ class Supervisor:
                 positions_per_s=work.positions / max(work.wall, 1e-9),
                 sims_per_s=work.sims / max(work.wall, 1e-9),
                 network_share=work.network_seconds / max(work.seconds, 1e-9),
-                lr=self._lr,
+                lr=self.learner.lr,
                 policy_loss=self._losses.parts["policy"],
                 value_loss=self._losses.parts["value"],
             )
