@@ -15,6 +15,8 @@ COMMANDS = {
     "gomocup": ("zero.commands.gomocup", "play Gomoku under the control of Gomocup managers"),
     "analysis": ("zero.commands.analysis", "answer questions about positions: JSON lines, many at once"),
     "export": ("zero.commands.export", "a network as ONNX, and what 8-bit inference would lose"),
+    "games": ("zero.commands.games", "the stored games of a run: list, check, quarantine, restore"),
+    "replay": ("zero.commands.replay", "a stored game again from its weights and seed: is it the same"),
     "report": ("zero.commands.report", "one HTML page about a run"),
     "review": ("zero.commands.review", "every move of a game judged: SGF comments and an HTML page"),
     "doctor": ("zero.commands.doctor", "check games, networks and the installation on this machine"),

@@ -142,9 +142,12 @@ class GameLog:
 
     def keep_aside(self, name: str, records: list[GameRecord]) -> None:
         """Adds games to `refused.games` or `quarantined.games`."""
-        path = self.directory / name
-        known = path.read_bytes() if path.exists() else b""
-        write_atomically(path, known + b"".join(frame(record.to_bytes()) for record in records))
+        known = {record.to_bytes(): record for record in [*self.aside(name), *records]}
+        self.keep_only(name, list(known.values()))
+
+    def keep_only(self, name: str, records: list[GameRecord]) -> None:
+        """Sets all that is in `refused.games` or `quarantined.games`."""
+        write_atomically(self.directory / name, b"".join(frame(record.to_bytes()) for record in records))
 
     def aside(self, name: str) -> list[GameRecord]:
         path = self.directory / name

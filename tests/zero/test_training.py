@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +93,39 @@ def test_kill_9_at_random_instants_then_resume_is_exact(unbroken, tmp_path):
     run = train(root)
     assert games(run) == games(unbroken)
     assert weights(run) == weights(unbroken)
+
+
+@pytest.mark.slow
+def test_kill_9_of_workers_and_the_driver_loses_and_doubles_nothing(tmp_path):
+    """Two worker processes; now one of them dies, now the driver, at random instants, and the run goes on."""
+    rng = np.random.default_rng(2)
+    root = tmp_path / "killed"
+    RunDirectory.create(root, from_table(Config, SETTINGS | {"budget": {"games": 960}}, "test"), {})
+    kept, process = {}, None
+    for victim in ("worker", "driver", "worker", "worker", "driver", "driver"):
+        if process is None:
+            process = start("--resume", root, "--workers", "2")
+        before, grow, deadline = games_bytes(root), int(rng.integers(500, 5000)), time.monotonic() + 60
+        while games_bytes(root) < before + grow and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+        if victim == "driver":
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            process.stderr.close()
+            process = None
+        else:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            os.kill(int(rng.choice(workers)), signal.SIGKILL)
+        stored = list(RunDirectory.open(root).games.read(print))
+        after = {record.index: record.to_bytes() for record in stored}
+        assert len(after) == len(stored), "a game was stored twice"
+        assert kept.items() <= after.items(), "a finished game was lost"
+        kept = after
+    process = start("--resume", root, "--workers", "2")
+    process.communicate(timeout=120)
+    stored = [record.index for record in RunDirectory.open(root).games.read(print)]
+    assert process.returncode == 0 and sorted(stored) == list(range(960))
 
 
 def games_bytes(root):
