@@ -50,6 +50,8 @@ class Admission:
             raise ValueError("played with another seed")
         self._check_values(record)
         self._check_policies(record)
+        if record.surprises is None or not (record.surprises >= 0).all() or np.isinf(record.surprises).any():
+            raise ValueError("a surprise is no number of 0 or more")
         moves, counts, actions = (part.astype(np.uint16) for part in (record.moves, record.counts, record.actions))
         movers, outcome = replay_game(self.game, moves, counts, actions)
         self._check_result(record, movers, outcome)

@@ -95,10 +95,11 @@ class ReplayConfig:
     window_scale: float = 0.8  # slope of the window where it starts to bend
     window_max: int = 5_000_000
     samples_per_position: float = 4.0  # how often the learner sees a position on average
+    surprise_share: float = 0.0  # of the samples, given to positions by how far the search left the prior (KataGo: 0.5)
 
     def __post_init__(self) -> None:
         at_least(self, 1, "window_min", "window_max")
-        within(self, 0, 1, "window_power", "window_scale")
+        within(self, 0, 1, "window_power", "window_scale", "surprise_share")
         if not self.samples_per_position > 0:
             raise SettingError("samples_per_position", self.samples_per_position, "must be more than 0")
 

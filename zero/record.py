@@ -12,7 +12,8 @@ import numpy as np
 
 MAGIC = b"ZGR1"
 FRAME = struct.Struct("<4sII")  # magic, payload bytes, CRC-32 of the payload
-HEADER = struct.Struct("<QQIHb")  # index, seed, weights version, plies, result
+HEADER = struct.Struct("<QQIHb")  # index with the format in its top byte, seed, weights version, plies, result
+FORMAT_SHIFT = 56  # format 0: records without surprises, as they once were; 1: with them
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class GameRecord:
     moves `[p]` uint16; values `[p]` float16, the search's value for the player to move (NaN: not searched).
     policies: counts `[p]` uint16 non-zero entries of each ply's target (0: no target for this ply), their
     actions `[sum]` uint16 and probs `[sum]` float16.
+    surprises `[p]` float16: the divergence KL(target || network's prior) in nats, 0 for a ply without a target; None
+    in records from before it was kept.
     """
 
     index: int
@@ -35,16 +38,21 @@ class GameRecord:
     counts: np.ndarray
     actions: np.ndarray
     probs: np.ndarray
+    surprises: np.ndarray | None = None
 
     def to_bytes(self) -> bytes:
-        head = HEADER.pack(self.index, self.seed, self.version, len(self.moves), self.result)
-        parts = (
+        kept = self.surprises is not None
+        index = self.index | kept << FORMAT_SHIFT
+        head = HEADER.pack(index, self.seed, self.version, len(self.moves), self.result)
+        parts = [
             self.moves.astype("<u2"),
             self.values.astype("<f2"),
             self.counts.astype("<u2"),
             self.actions.astype("<u2"),
             self.probs.astype("<f2"),
-        )
+        ]
+        if kept:
+            parts.append(self.surprises.astype("<f2"))
         return head + b"".join(part.tobytes() for part in parts)
 
     @classmethod
@@ -53,6 +61,9 @@ class GameRecord:
         if len(payload) < HEADER.size:
             raise ValueError("record shorter than its header")
         index, seed, version, plies, result = HEADER.unpack_from(payload)
+        form, index = index >> FORMAT_SHIFT, index & ((1 << FORMAT_SHIFT) - 1)
+        if form > 1:
+            raise ValueError(f"record of format {form}, which a later version of Zero wrote")
         at = HEADER.size
 
         def take(dtype: str, count: int) -> np.ndarray:
@@ -64,9 +75,10 @@ class GameRecord:
         moves, values, counts = take("<u2", plies), take("<f2", plies), take("<u2", plies)
         entries = int(counts.sum(dtype=np.int64))
         actions, probs = take("<u2", entries), take("<f2", entries)
+        surprises = take("<f2", plies) if form == 1 else None
         if at != len(payload):
             raise ValueError(f"record of {len(payload)} bytes should have {at}")
-        return cls(index, seed, version, result, moves, values, counts, actions, probs)
+        return cls(index, seed, version, result, moves, values, counts, actions, probs, surprises)
 
 
 def frame(payload: bytes) -> bytes:

@@ -66,6 +66,20 @@ def window_size(total: int, config: ReplayConfig) -> int:
     return int(min(total, size, config.window_max))
 
 
+def sampling_weights(record: GameRecord, surprise_share: float) -> np.ndarray:
+    """How often each ply of a game is drawn, float64 `[p]`, 1 on average.
+
+    `surprise_share` of the game's weight goes to its plies by their surprises, the rest evenly (KataGoMethods.md,
+    "Policy Surprise Weighting").
+    """
+    plies = len(record.moves)
+    surprises = np.zeros(plies) if record.surprises is None else record.surprises.astype(np.float64)
+    total = surprises.sum()
+    if total <= 0:
+        return np.ones(plies)
+    return (1 - surprise_share) + surprise_share * plies * surprises / total
+
+
 class Replay:
     """The positions of a run in the order of their games' indices; `add` must follow that order."""
 
@@ -79,6 +93,7 @@ class Replay:
         self._policy_at = Column("i8")  # per position: where its policy entries start
         self._counts = Column("u2")
         self._actions, self._probs = Column("u2"), Column("f4")
+        self._mass = Column("f8")  # per position: the sampling weights of all positions up to and with it
 
     @property
     def positions(self) -> int:
@@ -100,6 +115,8 @@ class Replay:
         self._counts.extend(record.counts)
         self._actions.extend(record.actions)
         self._probs.extend(record.probs)
+        before = self._mass.view[-1] if self._mass.size else 0.0
+        self._mass.extend(before + np.cumsum(sampling_weights(record, self.config.surprise_share)))
         self.games += 1
 
     def _mover_results(self, record: GameRecord) -> np.ndarray:
@@ -112,9 +129,10 @@ class Replay:
         return signs * np.int8(record.result)
 
     def sample(self, size: int, rng: np.random.Generator, search_value_share: float) -> Batch:
-        """`size` positions drawn uniformly from the window, each in a random symmetry of the game."""
-        first = self.positions - self.window
-        at = rng.integers(first, self.positions, size)
+        """`size` positions drawn from the window by their weights, each in a random symmetry of the game."""
+        first, mass = self.positions - self.window, self._mass.view
+        drawn = rng.uniform(mass[first - 1] if first else 0.0, mass[-1], size)
+        at = np.minimum(np.searchsorted(mass, drawn, side="right"), self.positions - 1)
         symmetry = rng.integers(0, len(self.game.symmetries), size)
         return self._symmetric(self.batch(at, search_value_share), symmetry)
 

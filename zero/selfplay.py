@@ -30,6 +30,13 @@ def game_seed(seed: int, index: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+def surprise(policy: np.ndarray, prior: np.ndarray) -> float:
+    """KL(policy || prior) in nats: how much the search changed the network's mind."""
+    chosen = policy > 0
+    ratio = policy[chosen] / np.maximum(prior[chosen], 1e-12)
+    return max(0.0, float(policy[chosen] @ np.log(ratio)))
+
+
 @dataclass
 class Lane:
     """A game in progress."""
@@ -42,6 +49,7 @@ class Lane:
     moves: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     policies: list[np.ndarray] = field(default_factory=list)
+    surprises: list[float] = field(default_factory=list)  # of each policy target, see `surprise`
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,7 @@ class SelfPlayWorker:
             lane.moves.append(action)
             lane.values.append(value)
             lane.policies.append(policy)
+            lane.surprises.append(0.0 if policy is None else surprise(policy, result.prior))
             lane.state.play(action)
             if lane.state.terminal:
                 mover, proven = lane.state.to_move, int(lane.state.outcome())
@@ -178,4 +187,5 @@ class SelfPlayWorker:
             np.array(counts, np.uint16),
             np.concatenate(actions).astype(np.uint16),
             np.concatenate(probs).astype(np.float16),
+            np.array(lane.surprises, np.float16),
         )

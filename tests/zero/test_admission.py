@@ -53,7 +53,7 @@ def twice(record):
 def cut(record):
     """The game without its last ply."""
     left = len(record.actions) - int(record.counts[-1])
-    parts = {name: getattr(record, name)[:-1] for name in ("moves", "values", "counts")}
+    parts = {name: getattr(record, name)[:-1] for name in ("moves", "values", "counts", "surprises")}
     return parts | {"actions": record.actions[:left], "probs": record.probs[:left]}
 
 
@@ -61,7 +61,7 @@ def longer(record):
     """Goes on after the end."""
     left = [a for a in range(9) if a not in record.moves] or [0]
     return {"moves": np.append(record.moves, left[0]), "values": np.append(record.values, 0),
-            "counts": np.append(record.counts, 0)}
+            "counts": np.append(record.counts, 0), "surprises": np.append(record.surprises, 0)}
 
 
 FAULTS = {
@@ -76,6 +76,8 @@ FAULTS = {
     "negative": (lambda r: {"probs": -r.probs}, "no probability"),
     "sum": (lambda r: {"probs": r.probs / 2}, "adds up to 0.5"),
     "repeated action": (twice, "names an action twice"),
+    "NaN surprise": (lambda r: {"surprises": nan(r.surprises)}, "a surprise is no number"),
+    "no surprises": (lambda r: {"surprises": None}, "a surprise is no number"),
     "illegal move": (lambda r: {"moves": first_set(r.moves, 200)}, "ply 1: its move is illegal"),
     "occupied": (lambda r: {"moves": np.append(r.moves[:1], r.moves[:-1])}, "is illegal"),
     "illegal policy": (lambda r: {"actions": last_set(r.actions, 99)}, "its policy names an illegal move"),

@@ -25,6 +25,7 @@ def make_record(index, plies=9, seed=0):
         counts.astype(np.uint16),
         rng.integers(0, 80, counts.sum()).astype(np.uint16),
         rng.uniform(0, 1, counts.sum()).astype(np.float16),
+        rng.exponential(0.2, plies).astype(np.float16) if index % 2 else None,  # as written now, and once
     )
 
 
@@ -156,3 +157,10 @@ def test_a_disk_that_fills_up_leaves_no_torn_frame(tmp_path, room):
     log.append(make_record(2))
     warnings = []
     assert [r.index for r in GameLog(tmp_path).read(warnings.append)] == [0, 2] and not warnings
+
+
+def test_records_of_a_later_format_are_refused_in_words():
+    payload = bytearray(make_record(1).to_bytes())
+    payload[7] = 9  # the top byte of the index
+    with pytest.raises(ValueError, match="record of format 9"):
+        GameRecord.from_bytes(bytes(payload))

@@ -1,5 +1,7 @@
 """The replay window: positions rebuilt from moves equal those played, seen by the mover, in every symmetry."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -155,6 +157,26 @@ def test_samples_come_from_the_window_alone():
             mapped[points] = flat
             symmetric.add(mapped.tobytes())
     assert {p.tobytes() for p in replay.sample(300, np.random.default_rng(1), 0).planes} <= symmetric
+
+
+def test_surprising_positions_are_drawn_more_often():
+    """Half of the weight by surprise: frequencies equal their expectation; records without surprises count evenly."""
+    game = make_game("connect4")
+    replay = Replay(game, ReplayConfig(surprise_share=0.5))
+    expected = []
+    for index in range(4):
+        record, *_ = random_record(game, index)
+        n = len(record.moves)
+        surprises = np.random.default_rng(index).exponential(1, n).astype(np.float16) if index else None
+        replay.add(replace(record, surprises=surprises))
+        share = surprises.astype(float) / surprises.astype(float).mean() if index else np.ones(n)
+        expected += list(0.5 + 0.5 * share)
+    drawn = np.zeros(replay.positions)
+    replay.batch = lambda at, share: np.add.at(drawn, at, 1)
+    replay._symmetric = lambda batch, symmetry: None
+    replay.sample(200_000, np.random.default_rng(0), 0.0)
+    expected = np.array(expected) / sum(expected) * 200_000
+    assert (np.abs(drawn - expected) < 6 * np.sqrt(expected)).all()
 
 
 @pytest.mark.parametrize("moves", [[0, 0], [9], [0, 3, 1, 4, 2, 5]])

@@ -1,0 +1,49 @@
+"""What self-play writes into a record."""
+
+import numpy as np
+import pytest
+
+from zero.config import Config, from_table
+from zero.games import make_game
+from zero.record import GameRecord
+from zero.selfplay import SelfPlayWorker, surprise
+
+
+def test_surprise_is_the_divergence_of_scipy():
+    entropy = pytest.importorskip("scipy.stats").entropy
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        policy, prior = (rng.dirichlet(np.ones(7)).astype(np.float32) for _ in range(2))
+        policy[2] = 0
+        policy /= policy.sum()
+        assert surprise(policy, prior) == pytest.approx(entropy(policy, prior), rel=1e-4)
+    assert surprise(prior, prior) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_record_has_the_surprise_of_every_target():
+    play = {"sims": 8, "lanes": 4, "random_plies": 3}
+    settings = {"game": "tictactoe", "search": {"root": "gumbel"}, "selfplay": play}
+    worker, game = SelfPlayWorker(from_table(Config, settings, "test")), make_game("tictactoe")
+    rng = np.random.default_rng(0)
+    answers = {}
+
+    def evaluate(planes, legal):
+        for key in (board.tobytes() for board in planes):
+            answers.setdefault(key, (rng.normal(size=9).astype(np.float32), rng.uniform(-1, 1)))
+        chosen = [answers[board.tobytes()] for board in planes]
+        return np.stack([a[0] for a in chosen]), np.array([a[1] for a in chosen], np.float32)
+
+    worker.version, worker._evaluate = 0, evaluate
+    for payload in worker.play(60, list(range(6))).records:
+        record, state, at = GameRecord.from_bytes(payload), game.new_state(), 0
+        for move, count, found in zip(record.moves, record.counts, record.surprises, strict=True):
+            expected = 0.0
+            if count:
+                logits = np.where(state.legal(), answers[state.encode().tobytes()][0], -np.inf)
+                prior = np.exp(logits - logits.max())
+                prior /= prior.sum()
+                p = record.probs[at : at + count].astype(np.float64)
+                expected = (p * np.log(p / prior[record.actions[at : at + count]])).sum()
+            assert found == pytest.approx(expected, abs=0.01)
+            at += count
+            state.play(int(move))
