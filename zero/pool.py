@@ -1,6 +1,7 @@
 """The self-play workers of a run: hands out numbered games, gathers them, replaces workers that die or cannot be
 trusted."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,8 @@ class Worker:
     call: Call | None = None
     games: set[int] = field(default_factory=set)  # numbers of the games given to it and not back yet
     admitted: list[int] = field(default_factory=list)  # its games of this round
+    report: PlayReport = IDLE  # its last one
+    seen: float = field(default_factory=time.monotonic)  # when that came
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,17 @@ class WorkerPool:
         self.restarts = 0
         self.strikes: dict[int, int] = {}  # of each worker that has any
         self._workers: list[Worker] = []
+
+    def describe(self) -> list[dict]:
+        """The workers as `zero top` shows them: what each is about, and how long ago it was heard of."""
+        now = time.monotonic()
+        return [
+            {"worker": worker.number, "network": worker.version, "games": len(worker.games),
+             "seconds_ago": round(now - worker.seen, 1), "memory_bytes": worker.report.memory,
+             "sims_per_s": worker.report.sims / max(worker.report.seconds, 1e-9),
+             "strikes": self.strikes.get(worker.number, 0)}
+            for worker in self._workers
+        ]
 
     def close(self) -> None:
         for worker in self._workers:
@@ -101,6 +115,7 @@ class WorkerPool:
                     self._distrust(worker, error)
                     yield Delivery(IDLE, [], worker.admitted)
                     continue
+                worker.report, worker.seen = report, time.monotonic()
                 numbers = [record.index for record in records]
                 worker.games.difference_update(numbers)
                 worker.admitted += numbers

@@ -116,9 +116,18 @@ class RunDirectory:
         """Drops the lines past an iteration, which a resumed run is going to write again."""
         path = self.root / "metrics.jsonl"
         if path.exists():
-            lines = [line for line in path.read_text().splitlines() if line.endswith("}")]  # a torn line goes too
-            kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
-            write_atomically(path, "".join(line + "\n" for line in kept).encode())
+            kept = [line for line in self.metrics() if line["iteration"] <= iteration]
+            write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+    def metrics(self) -> list[dict]:
+        """One dictionary an iteration; lines cut by a kill are left out."""
+        path, found = self.root / "metrics.jsonl", []
+        for line in path.read_text().splitlines() if path.exists() else ():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
 
     # weights
 

@@ -18,6 +18,7 @@ from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.config import Config
 from zero.games import make_game
+from zero.memory import resident_bytes
 from zero.record import GameRecord
 from zero.weights import Weights
 
@@ -62,6 +63,9 @@ class PlayReport:
     sims: int
     seconds: float
     network_seconds: float
+    evaluations: int = 0  # positions that the network was asked about
+    batches: int = 0  # in so many calls
+    memory: int = 0  # bytes that the worker's process holds
 
 
 class SelfPlayWorker:
@@ -78,6 +82,7 @@ class SelfPlayWorker:
         self.version = -1
         self._evaluate: Evaluate | None = None
         self._network_seconds = 0.0
+        self._evaluations = self._batches = 0
 
     def load(self, weights: Weights) -> None:
         """Takes another network; games in progress are dropped. Raises `DamagedWeights` and keeps the old one."""
@@ -96,6 +101,7 @@ class SelfPlayWorker:
         self.queue.extend(indices)
         begin = time.perf_counter()
         self._network_seconds = 0.0
+        self._evaluations = self._batches = 0
         records: list[bytes] = []
         positions = sims = 0
         while time.perf_counter() - begin < seconds:
@@ -107,7 +113,8 @@ class SelfPlayWorker:
             records.extend(self._move())
         elapsed = time.perf_counter() - begin
         unfinished = len(self.lanes) + len(self.queue)
-        return PlayReport(records, unfinished, positions, sims, elapsed, self._network_seconds)
+        return PlayReport(records, unfinished, positions, sims, elapsed, self._network_seconds, self._evaluations,
+                          self._batches, resident_bytes())
 
     def _fill(self) -> None:
         for slot in range(self.config.selfplay.lanes):
@@ -133,6 +140,8 @@ class SelfPlayWorker:
         begin = time.perf_counter()
         answer = self._evaluate(planes, legal)
         self._network_seconds += time.perf_counter() - begin
+        self._evaluations += len(planes)
+        self._batches += 1
         return answer
 
     def _move(self) -> list[bytes]:

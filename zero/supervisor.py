@@ -9,7 +9,7 @@ import bisect
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -19,11 +19,14 @@ from zero.errors import UserError
 from zero.game_log import REFUSED
 from zero.games import make_game
 from zero.learner import Learner, Losses
+from zero.memory import resident_bytes
+from zero.metrics import Metrics, disk_free_bytes
 from zero.pool import WorkerPool
 from zero.record import GameRecord
 from zero.replay import Replay
 from zero.run import Checkpoint, RunDirectory
 from zero.selfplay import PlayReport
+from zero.work import Work
 
 
 class Stopped(Exception):
@@ -34,9 +37,10 @@ class Supervisor:
     """Drives a run on a backend with `workers` self-play roles; `should_stop` is asked every half second."""
 
     def __init__(self, run: RunDirectory, backend: Backend, workers: int, display: Display,
-                 should_stop: Callable[[], bool] = lambda: False):
+                 should_stop: Callable[[], bool] = lambda: False, metrics: Metrics | None = None):
         self.run, self.config, self.backend, self.display = run, run.config, backend, display
         self.workers, self.should_stop = workers, should_stop
+        self.metrics = metrics or Metrics(run)
         self.game = make_game(self.config.game)
         self.replay = Replay(self.game, self.config.replay)
         self.learner = Learner(self.game, self.config, threads=min(workers, len(os.sched_getaffinity(0))))
@@ -47,20 +51,32 @@ class Supervisor:
         self._began = time.monotonic()
         self._iteration_seconds = 0.0
         self._losses = Losses()
+        self._refused = 0  # games taken out again since the start
+        self.work = Work(workers)  # of the present iteration
+        self._made: dict[int, int] = {}  # network -> positions that it played
 
     # the run as a whole
 
     def train(self) -> None:
         """Runs to the end of the budget. Raises `Stopped` when asked to stop before."""
-        self._restore()
+        end = "failed"
         try:
+            self._restore()
             if self.state.iteration == 0 and not self.run.weights():
                 self._publish()
             while not self._over():
                 self._iterate()
+            end = "finished"
+        except Stopped:
+            end = "stopped"
+            raise
+        except (UserError, OSError) as error:
+            end = f"failed: {error}"
+            raise
         finally:
             self.pool.close()
             self.run.games.close()
+            self.metrics.close(end)
 
     def _restore(self) -> None:
         found = self.run.load_checkpoint(self.display.message)
@@ -74,9 +90,9 @@ class Supervisor:
         wanted = [index for index in range(self.state.games) if index not in self.quarantined]
         self._play_again([index for index in wanted if index not in stored], stored)
         for index in wanted:
-            self.replay.add(stored.pop(index))
+            self._add(stored.pop(index))
         self.finished = {index: record for index, record in stored.items() if index >= self.state.games}
-        self.run.trim_metrics(self.state.iteration)
+        self.metrics.resume(self.state.iteration, self.state.steps)
         self._began = time.monotonic() - self.state.seconds
 
     def _play_again(self, missing: list[int], stored: dict[int, GameRecord]) -> None:
@@ -97,10 +113,15 @@ class Supervisor:
                 self.run.games.append(record)
                 into[record.index] = record
             if delivery.withdrawn:
+                self._refused += len(delivery.withdrawn)
                 self.run.games.keep_aside(REFUSED, self.run.games.take_out(delivery.withdrawn))
                 for index in delivery.withdrawn:
                     del into[index]
             yield delivery.report
+
+    def _add(self, record: GameRecord) -> None:
+        self.replay.add(record)
+        self._made[record.version] = self._made.get(record.version, 0) + len(record.moves)
 
     @property
     def seconds(self) -> float:
@@ -133,46 +154,69 @@ class Supervisor:
     def _iterate(self) -> None:
         progress = self.progress  # read once: the learning rate of the iteration depends on it
         began = time.monotonic()
-        work = self._play()
+        work = self.work = Work(self.workers)
+        self._play()
+        old = self.state
         old_positions = self.replay.positions
         for index in sorted(self.finished):
-            self.replay.add(self.finished[index])
+            self._add(self.finished[index])
             work.add_game(self.finished[index])
         new_positions = self.replay.positions - old_positions
         self.finished.clear()
-        play_seconds = time.monotonic() - began
         tokens = self.state.tokens + new_positions * self.config.replay.samples_per_position
-        losses, tokens = self._learn(progress, tokens, work)
+        losses, tokens = self._learn(progress, tokens)
         self.state = replace(
             self.state, iteration=self.state.iteration + 1, games=self._next_game(), positions=self.replay.positions,
             seconds=self.seconds, tokens=tokens,
         )
+        stored_from = time.monotonic()
         self.run.games.sync()
         self._publish()
         self.run.save_checkpoint(self.state, self.learner.save)
-        self.run.log_metrics(self._metrics(work, losses, new_positions, play_seconds))
+        work.store_seconds = time.monotonic() - stored_from
+        self.metrics.iteration(self._metrics(losses, new_positions, self.state.steps - old.steps))
         self._iteration_seconds = time.monotonic() - began
 
-    def _metrics(self, work: "Work", losses: Losses, new_positions: int, play_seconds: float) -> dict:
+    def _metrics(self, losses: Losses, new_positions: int, steps: int) -> dict:
+        batch = self.config.learner.batch
         return {
             "iteration": self.state.iteration,
             "seconds": round(self.state.seconds, 3),
             "games": self.state.games,
             "positions": self.state.positions,
             "window": self.replay.window,
+            "window_age": self._window_age(),
             "steps": self.state.steps,
             "lr": self.learner.lr,
             **{f"{name}_loss": value for name, value in losses.parts.items()},
             "gradient_norm": losses.gradient_norm,
-            "samples_per_position": self.state.steps * self.config.learner.batch / max(1, self.state.positions),
-            "game_length": new_positions / max(1, work.games),
-            "first_player_score": work.first_player_points / max(1, work.games),
-            "network_evaluations": work.sims,
-            "positions_per_s": new_positions / max(play_seconds, 1e-9),
-            "sims_per_s": work.sims / max(play_seconds, 1e-9),
-            "network_share": work.network_seconds / max(work.seconds, 1e-9),
-            "play_seconds": round(play_seconds, 3),
+            "samples_per_position": self.state.steps * batch / max(1, self.state.positions),
+            "tokens": self.state.tokens,
+            **self.work.figures(new_positions, steps * batch, steps),
+            **self._health(),
         }
+
+    def _health(self) -> dict:
+        """Memory, disk and faults, for the metrics and the live status."""
+        workers = self.pool.describe() if self.workers > 1 else []  # a single one lives in this process
+        return {
+            "memory_bytes": resident_bytes(),
+            "workers_memory_bytes": sum(worker["memory_bytes"] for worker in workers),
+            "disk_free_bytes": disk_free_bytes(self.run.root),
+            "restarts": self.pool.restarts,
+            "strikes": sum(self.pool.strikes.values()),
+            "refused_games": self._refused,
+            "quarantined_games": len(self.quarantined),
+        }
+
+    def _window_age(self) -> float:
+        """How many networks ago the positions of the window were played, on average; 0: by the newest that played."""
+        left, age, newest = self.replay.window, 0, max(self._made, default=0)
+        for version in sorted(self._made, reverse=True):
+            count = min(left, self._made[version])
+            age += count * (newest - version)
+            left -= count
+        return age / max(1, self.replay.window)
 
     def _publish(self) -> None:
         version = self.state.iteration
@@ -180,17 +224,15 @@ class Supervisor:
 
     # self-play
 
-    def _play(self) -> "Work":
+    def _play(self) -> None:
         """Plays the games of this iteration that are not in the log yet, on all workers."""
-        work = Work()
         known = self.finished.keys() | self.quarantined
         missing = [index for index in range(self.state.games, self._next_game()) if index not in known]
         if missing:
             for report in self._gather(self.state.iteration, missing, self.finished):
-                work.add_report(report)
-                self._show("self-play", work)
+                self.work.add_report(report)
+                self._show("self-play")
                 self._check_stop()
-        return work
 
     def _next_game(self) -> int:
         """Number of the first game of the next iteration."""
@@ -199,14 +241,17 @@ class Supervisor:
 
     # learning
 
-    def _learn(self, progress: float, tokens: float, work: "Work") -> tuple[Losses, float]:
+    def _learn(self, progress: float, tokens: float) -> tuple[Losses, float]:
         """Takes as many steps as there are tokens for; the samples depend on (seed, iteration) alone."""
         settings = self.config.learner
         rng = np.random.default_rng([self.config.seed, self.state.iteration, 1])
-        total, steps = Losses(), int(tokens // settings.batch)
+        total, steps, began = Losses(), int(tokens // settings.batch), time.monotonic()
         for step in range(steps):
+            sampled_from = time.monotonic()
             batch = self.replay.sample(settings.batch, rng, settings.search_value_share)
+            self.work.data_seconds += time.monotonic() - sampled_from
             losses = self.learner.step(batch, progress)
+            self.work.learn_seconds = time.monotonic() - began
             if losses.culprit:
                 raise UserError(
                     f"{losses.culprit} is not finite at step {self.state.steps + 1}; the run stops, its last good "
@@ -215,52 +260,27 @@ class Supervisor:
             total += losses
             self.state = replace(self.state, steps=self.state.steps + 1)
             if step % 8 == 0:
-                self._show("learning", work, losses)
+                self._show("learning", losses)
                 self._check_stop()
         return total.mean(steps), tokens - steps * settings.batch
 
-    def _show(self, phase: str, work: "Work", losses: Losses | None = None) -> None:
-        self._losses = losses or self._losses
-        self.display.update(
-            Status(
-                phase=phase,
-                iteration=self.state.iteration + 1,
-                games=self.replay.games + len(self.finished),
-                positions=self.replay.positions + sum(len(record.moves) for record in self.finished.values()),
-                window=self.replay.window,
-                steps=self.state.steps,
-                seconds=self.seconds,
-                progress=self.progress,
-                positions_per_s=work.positions / max(work.wall, 1e-9),
-                sims_per_s=work.sims / max(work.wall, 1e-9),
-                network_share=work.network_seconds / max(work.seconds, 1e-9),
-                lr=self.learner.lr,
-                policy_loss=self._losses.parts["policy"],
-                value_loss=self._losses.parts["value"],
-            )
+    def _show(self, phase: str, losses: Losses | None = None) -> None:
+        self._losses, rates = losses or self._losses, self.work.rates()
+        status = Status(
+            phase=phase,
+            iteration=self.state.iteration + 1,
+            games=self.replay.games + len(self.finished),
+            positions=self.replay.positions + sum(len(record.moves) for record in self.finished.values()),
+            window=self.replay.window,
+            steps=self.state.steps,
+            seconds=self.seconds,
+            progress=self.progress,
+            positions_per_s=rates["positions_per_s"],
+            sims_per_s=rates["sims_per_s"],
+            network_share=rates["network_share"],
+            lr=self.learner.lr,
+            policy_loss=self._losses.parts["policy"],
+            value_loss=self._losses.parts["value"],
         )
-
-
-@dataclass
-class Work:
-    """Sums over the self-play of an iteration."""
-
-    games: int = 0
-    positions: int = 0
-    sims: int = 0
-    seconds: float = 0.0  # of all workers
-    network_seconds: float = 0.0
-    first_player_points: float = 0.0
-    began: float = field(default_factory=time.monotonic)
-    wall: float = 0.0
-
-    def add_game(self, record: GameRecord) -> None:
-        self.games += 1
-        self.first_player_points += (record.result + 1) / 2
-
-    def add_report(self, report: PlayReport) -> None:
-        self.positions += report.positions
-        self.sims += report.sims
-        self.seconds += report.seconds
-        self.network_seconds += report.network_seconds
-        self.wall = time.monotonic() - self.began
+        self.display.update(status)
+        self.metrics.live(lambda: {**asdict(status), **rates, **self._health(), "workers": self.pool.describe()})

@@ -31,6 +31,7 @@ class TrainArguments:
     steps: int | None = None  # stop after this many training steps
     workers: int | None = None  # self-play processes [one for each core]; 1 plays in this process
     cluster: str | None = None  # play on a Ray cluster: auto (this machine is part of one) or HOST:PORT of its head
+    metrics_port: int | None = None  # serve figures for Prometheus on this port of 127.0.0.1; 0 = any free one
     watch: bool = False  # open the window on the run: games, losses and Elo as it learns
     print_config: bool = False  # show the resolved settings and leave
     json: bool = False  # one JSON object about the result on the last line of stdout
@@ -100,6 +101,7 @@ class StopRequest:
 def execute(run, backend, arguments: TrainArguments) -> int:
     """Trains to the end of the budget, then plays the match. Returns the exit code."""
     from zero.display import make_display
+    from zero.metrics import Metrics
     from zero.supervisor import Stopped, Supervisor
 
     workers = arguments.workers or backend.capacity
@@ -109,7 +111,10 @@ def execute(run, backend, arguments: TrainArguments) -> int:
 
         start_watching(run.root)
     with run.lock(), make_display(f"zero train · {run.config.game} · {run.root}") as display:
-        supervisor = Supervisor(run, backend, workers, display, stop)
+        metrics = Metrics(run, arguments.metrics_port)
+        if metrics.prometheus:
+            display.message(f"figures for Prometheus: http://127.0.0.1:{metrics.prometheus.port}/metrics")
+        supervisor = Supervisor(run, backend, workers, display, stop, metrics)
         try:
             supervisor.train()
         except Stopped:

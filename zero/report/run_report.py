@@ -24,7 +24,7 @@ _OPENING_PLIES = 3
 def make_report(run: RunDirectory) -> str:
     """The page. What a run does not have yet is left out or said to be missing."""
     game = make_game(run.config.game)
-    metrics = read_metrics(run.root / "metrics.jsonl")
+    metrics = run.metrics()
     records = list(run.games.read(lambda line: None))
     body = [
         f"<h1>{escape(run.root.name)}: {escape(game.name)}</h1>", _summary(metrics, records),
@@ -35,17 +35,6 @@ def make_report(run: RunDirectory) -> str:
         f'<h2>Games</h2><p>Arrow keys step through.</p><div class="grid">{_samples(game, records)}</div>',
     ]
     return page(f"{run.root.name} · Zero", "".join(body), SCRIPT)
-
-
-def read_metrics(path: Path) -> list[dict]:
-    """One dictionary an iteration; lines cut by a kill are left out."""
-    found = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
 
 
 def _column(metrics: Sequence[dict], name: str) -> list[float]:
