@@ -1,8 +1,9 @@
 """The window itself: the loop that waits for events, the present screen, dialogs, settings.
 
-The loop sleeps until an event or a deadline: engine threads wake it by an event of their own.
+The loop sleeps until an event or a deadline; engine threads wake it.
 """
 
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from gui.chooser import Chooser
 from gui.engine import analysis_command
 from gui.game_screen import GameScreen
 from gui.model import HUMAN, Match, Setup, Side
-from gui.players import network_game, run_of
+from gui.players import ROLLOUTS, Known, network_game, run_of
 from gui.session import Command, Engines
 from gui.settings import SCALES, Settings, autosave_folder
 from gui.sounds import Sounds
@@ -23,7 +24,7 @@ from gui.widgets import Ui
 
 FRAME = 1 / 60
 LONGEST_SLEEP = 5.0
-WAKE = pygame.event.custom_type()
+LOOKS = 0.004, 0.03  # seconds between looks for input: just after some, and after a second without any
 SHOWN_SETTINGS = ("theme", "scale", "language")
 LEAST_SIZE = (800, 560)
 
@@ -39,13 +40,14 @@ class App:
         pygame.display.set_mode((self.settings.width, self.settings.height), pygame.RESIZABLE)
         pygame.key.set_repeat(350, 40)
         pygame.key.start_text_input()
-        self.engines = Engines(self._wake, command)
+        self._woken = threading.Event()
+        self.engines = Engines(self._woken.set, command)
         self.ui = Ui(Style())
         self.sounds = Sounds()
         self.dialog: dialogs.Dialog | None = None
         self.running, self.dirty = True, True
         self.frame_times: list[float] = []
-        self._awake = False
+        self._last_input = 0.0
         self._apply_settings()
         self.recoverable = self._autosave_path().exists()
         self.screen = Chooser(self)
@@ -60,17 +62,35 @@ class App:
     def step(self, longest: float = LONGEST_SLEEP) -> None:
         """Waits for events or a deadline, answers them, draws if there is anything new."""
         started = time.perf_counter()
-        events = [pygame.event.wait(max(1, round(1000 * self._patience(longest)))), *pygame.event.get()]
+        events, woken = self._wait(self._patience(longest))
         waited = time.perf_counter()
         for event in events:
             self._handle(event)
         self.screen.update()
-        if self.dirty or self.screen.animating or any(e.type != pygame.NOEVENT for e in events) or self._clock_shown():
+        if self.dirty or self.screen.animating or events or woken or self._clock_shown():
             self.draw()
             self.frame_times.append(time.perf_counter() - waited)
             del self.frame_times[:-600]
         if self.screen.animating:
             time.sleep(max(0.0, FRAME - (time.perf_counter() - started)))
+
+    def _wait(self, seconds: float) -> tuple[list[pygame.event.Event], bool]:
+        """Sleeps until there are events, an engine thread has something, or the time is up. Returns the events and
+        whether an engine did.
+
+        `pygame.event.wait` looks a thousand times a second, which costs 2 % of a core; here the looks become rarer
+        the longer nothing comes.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            events, woken, now = pygame.event.get(), self._woken.is_set(), time.monotonic()
+            if events:
+                self._last_input = now
+            if events or woken or now >= end:
+                self._woken.clear()
+                return events, woken
+            pause = min(LOOKS[1], max(LOOKS[0], LOOKS[1] * (now - self._last_input)))
+            self._woken.wait(min(end - now, pause))
 
     def _patience(self, longest: float) -> float:
         """Seconds that the loop may sleep."""
@@ -91,21 +111,10 @@ class App:
         self.ui.finish()
         pygame.display.flip()
 
-    def _wake(self) -> None:
-        """Called from engine threads; one waiting event is enough."""
-        if not self._awake:
-            self._awake = True
-            try:
-                pygame.event.post(pygame.event.Event(WAKE))
-            except pygame.error:
-                pass  # the window is being closed
-
     # -- events ----------------------------------------------------------------------------------------------------
 
     def _handle(self, event) -> None:
-        if event.type == WAKE:
-            self._awake = False
-        elif event.type == pygame.QUIT:
+        if event.type == pygame.QUIT:
             self.running = False
         elif event.type == pygame.DROPFILE:
             self.load_game(Path(event.file))
@@ -210,7 +219,7 @@ class App:
         """Every change is on disk at once; a finished game moves to a name of its own."""
         if match.over:
             stamp = time.strftime("%Y%m%d-%H%M%S")
-            record.save(match, autosave_folder() / f"{match.setup.game}-{stamp}{record.suffix(match.setup.game)}")
+            record.save(match, autosave_folder() / f"{match.setup.game}-{stamp}{record.suffix(match.setup)}")
             self._autosave_path().unlink(missing_ok=True)
         else:
             record.save(match, self._autosave_path())
@@ -248,14 +257,26 @@ def opening(app: App, what: str | None) -> None:
     elif path.suffix.lower() in (".sgf", ".jsonl"):
         app.show_match(record.load(path))
     else:
-        sides = tuple(Side.of(p) for p in app.settings.players)
-        if all(side.human for side in sides) or any(run_of(s.player) for s in sides):
-            sides = (Side(HUMAN), Side.of("mcts:1000"))
         try:
-            app.start_game(Setup(what, sides))
+            best = Known.here().best(what)
+            app.start_game(Setup(what, _usual_sides(app.settings.players, what, best)))
         except ValueError as error:
             raise ValueError(f"'{what}' is no run, no network (.safetensors), no game file (.sgf, .jsonl), and {error}"
                              ) from None
+        if best == ROLLOUTS:
+            app.screen.session.say("status.no_network")
+
+
+def _usual_sides(names: tuple[str, str], game: str, best: str) -> tuple[Side, Side]:
+    """The players of the last game, as far as they play this one; a human against the best there is otherwise."""
+    sides = tuple(Side.of(best if not name or _plays_another(name, game) else name) for name in names)
+    return (Side(HUMAN), Side.of(best)) if all(side.human for side in sides) else sides
+
+
+def _plays_another(player: str, game: str) -> bool:
+    """Whether a player is a network of another game; those whose game is not known are not asked again."""
+    run = run_of(player)
+    return run.game != game if run else player.partition("?")[0].endswith(".safetensors")
 
 
 def main(what: str | None = None, watch: bool = False) -> int:

@@ -208,11 +208,11 @@ class BoardArea:
     def _pieces(self, surface) -> None:
         match, view = self.match, self.view
         falling = overlays.landed(match, match.node) if self._falls and self._falls[0] is match.node else None
-        view.draw_stones(surface, match.state.stones(), skip=falling)
+        view.draw_stones(surface, match.node.colours(), skip=falling)
         if falling:
             share = min(1.0, (time.monotonic() - self._falls[1]) / FALL_SECONDS)
             row = -1 + (falling[0] + 1) * share**2
-            owner = int(match.state.stones()[falling])
+            owner = int(match.node.colours()[falling])
             view.draw_piece(surface, view.layout.centre((row, falling[1])), owner)
 
     def _score_marks(self, surface) -> None:
@@ -231,7 +231,7 @@ class BoardArea:
             self._destinations(surface, accent)
         if self.pending:
             place = self._shown_at(self.pending)
-            view.draw_piece(surface, view.layout.centre(place), self.match.state.to_move + 1, 190)
+            view.draw_piece(surface, view.layout.centre(place), self._colour_at(self.pending), 190)
             overlays.cursor(surface, view, place, accent)
         if spot is None or not self.may_play() or self._line_is_open() or self.path:
             return
@@ -239,7 +239,10 @@ class BoardArea:
             if not self.origin and self._partners(spot):
                 overlays.cursor(surface, view, spot, accent)
         elif self._is_legal(spot):
-            view.draw_piece(surface, view.layout.centre(self._shown_at(spot)), self.match.state.to_move + 1, 120)
+            view.draw_piece(surface, view.layout.centre(self._shown_at(spot)), self._colour_at(spot), 120)
+
+    def _colour_at(self, square: Square) -> int:
+        return self.match.stone_colour(self.match.node, self.match.action_at(square))
 
     def _destinations(self, surface, accent) -> None:
         overlays.cursor(surface, self.view, self.origin, accent)

@@ -51,8 +51,8 @@ class Chooser:
         self.games = known_games()
         settings = app.settings
         game = settings.game if settings.game in sum(self.games.values(), []) else next(iter(self.games.values()))[0]
-        self.setup = Setup(game, tuple(Side.of(player) for player in settings.players))
-        self.runs = players.find_runs()
+        self.known = players.Known.here()
+        self.setup = Setup(game, tuple(Side.of(player or self.known.best(game)) for player in settings.players))
         self._view: tuple | None = None
 
     def update(self) -> None:
@@ -78,8 +78,18 @@ class Chooser:
     # -- choices ---------------------------------------------------------------------------------------------------
 
     def choose_game(self, game: str) -> None:
-        sides = tuple(s if s.player in self._players(game) else Side.of("mcts:1000") for s in self.setup.sides)
-        self.setup = replace(self.setup, game=game, sides=sides, komi=None, handicap=0)
+        """Another game, or size; whoever was the best player of the last game gives way to the best of this one."""
+        self.setup = replace(self.setup, game=game, komi=None, handicap=0, rules=(),
+                             sides=self._seated(game, {}, self.known.best(self.setup.game, self.setup.settings)))
+
+    def choose_rules(self, rules: tuple) -> None:
+        self.setup = replace(self.setup, rules=rules, sides=self._seated(self.setup.game, dict(rules), ""))
+
+    def _seated(self, game: str, rules: dict, leaving: str) -> tuple[Side, Side]:
+        """The sides, with the best player for those who do not play this game."""
+        able = [player for player, _ in players.options(game, self.known, self.app.ui.t, rules)]
+        return tuple(s if s.human or (s.player in able and s.player != leaving)
+                     else Side.of(self.known.best(game, rules)) for s in self.setup.sides)
 
     def choose_side(self, side: int, **changes) -> None:
         sides = list(self.setup.sides)
@@ -94,9 +104,6 @@ class Chooser:
             self.app.change_settings(game=self.setup.game, players=tuple(s.player for s in self.setup.sides))
             self.app.start_game(self.setup)
 
-    def _players(self, game: str) -> list[str]:
-        return [player for player, _ in players.options(game, self.runs, self.app.ui.t)]
-
     # -- drawing ---------------------------------------------------------------------------------------------------
 
     def draw(self, ui: Ui) -> None:
@@ -108,8 +115,8 @@ class Chooser:
         title = rects.top(rect, px(48), px(12))
         for name, click in (("settings", self.app.show_settings), ("open", self._open)):
             ui.button(name, rects.right(title, px(110), px(8)).inflate(0, -px(12)), t(f"do.{name}"), click)
-        if self.runs:
-            newest = max(self.runs, key=lambda run: run.changed)
+        if self.known.runs:
+            newest = max(self.known.runs, key=lambda run: run.changed)
             ui.button("watch", rects.right(title, px(160), px(8)).inflate(0, -px(12)), t("do.watch"),
                       lambda: self.app.show_training(newest.path), tip=str(newest.path))
         ui.label(title, t("choose.title"), "huge", bold=True)
@@ -154,17 +161,28 @@ class Chooser:
         for side in (0, 1):
             self._side(ui, rect, side)
         ui.button("swap", rects.top(rect, px(32), px(16)), t("choose.swap"), self.swap)
+        rule_sets = look(setup.game).rules
+        if len(rule_sets) > 1:
+            self._row(ui, rect, "choose.rules", "rules", [(r.settings, t(f"ruleset.{r.name}")) for r in rule_sets],
+                      setup.rules, self.choose_rules)
         if look(setup.game).komi:
-            own = make(setup.game).komi
-            komi = [(k, f"{own if k is None else k:g}") for k in KOMI if k != own]
-            self._row(ui, rect, "choose.komi", "komi", komi, setup.komi, lambda v: self._set(komi=v))
-            stones = [(0, t("choose.even"))]
-            stones += [(n, t("choose.stones", n=n)) for n in range(2, 10) if _handicap_fits(setup.game, n)]
-            self._row(ui, rect, "choose.handicap", "handicap", stones, setup.handicap, self._choose_handicap)
+            self._komi_and_handicap(ui, rect)
         clocks = [(c, t("choose.minutes", minutes=c[0], increment=c[1]) if c[0] else t("choose.no_clock"))
                   for c in CLOCKS]
         self._row(ui, rect, "choose.clock", "clock", clocks, (setup.minutes, setup.increment),
                   lambda v: self._set(minutes=v[0], increment=v[1]))
+
+    def _komi_and_handicap(self, ui: Ui, rect: Rect) -> None:
+        px, t, setup = ui.style.px, ui.t, self.setup
+        own = make(setup.game).komi
+        komi = [(k, f"{own if k is None else k:g}") for k in KOMI if k != own]
+        stones = [(0, t("choose.even"))]
+        stones += [(n, t("choose.stones", n=n)) for n in range(2, 10) if _handicap_fits(setup.game, n)]
+        left, right = rects.columns(rects.top(rect, px(34), px(8)), 2, px(12))
+        ui.label(rects.left(left, px(110)), t("choose.komi"), colour=ui.style.theme.faint)
+        ui.choice("komi", left, komi, setup.komi, lambda v: self._set(komi=v))
+        ui.label(rects.left(right, px(80)), t("choose.handicap"), colour=ui.style.theme.faint)
+        ui.choice("handicap", right, stones, setup.handicap, self._choose_handicap)
 
     def _set(self, **changes) -> None:
         self.setup = replace(self.setup, **changes)
@@ -181,7 +199,7 @@ class Chooser:
     def _side(self, ui: Ui, rect: Rect, side: int) -> None:
         px, t, chosen = ui.style.px, ui.t, self.setup.sides[side]
         ui.label(rects.top(rect, px(26)), t(look(self.setup.game).sides[side]), bold=True)
-        known = players.options(self.setup.game, self.runs, t)
+        known = players.options(self.setup.game, self.known, t, dict(self.setup.rules))
         own = chosen.player not in [player for player, _ in known]
         options = known + [(chosen.player if own else "", t("choose.own_player"))]
         self._row(ui, rect, "choose.player", f"player{side}", options, chosen.player,
@@ -209,11 +227,11 @@ class Chooser:
         """((player, simulations, seconds), text): the levels measured for the player's run, simulations, time. A level
         is a checkpoint of the run with a number of simulations."""
         t, folder = self.app.ui.t, players.body(chosen.player)
-        run = next((run for run in self.runs if run.player() == folder), None)
+        run = next((run for run in self.known.runs if run.player() == folder), None)
         levels = {(run.player(level.checkpoint), level.sims, 0.0):
                   t("choose.level", n=number, elo=level.elo, error=level.error)
                   for number, level in enumerate(run.levels if run else (), 1)}
-        found = {(chosen.player, n, 0.0): t("choose.sims", n=n) if n else t("choose.policy_only")
+        found = {(chosen.player, n, 0.0): panels.simulations(t, n) if n else t("choose.policy_only")
                  for n in sorted({*SIMS, chosen.sims})}
         found |= {(chosen.player, chosen.sims, float(s)): t("choose.seconds", n=f"{s:g}") for s in SECONDS}
         return [*levels.items(), *(option for option in found.items() if option[0] not in levels)]

@@ -9,6 +9,7 @@ from gui.board_area import BoardArea
 from gui.graph import win_rate_graph
 from gui.model import Match
 from gui.session import Session
+from gui.strings import STRINGS
 from gui.tree import TreeView
 from gui.widgets import Rect, Ui
 
@@ -17,6 +18,7 @@ SEE_KEYS = {pygame.K_F2: "candidates", pygame.K_F3: "policy", pygame.K_F4: "owne
             pygame.K_F6: "numbers", pygame.K_F7: "mistakes", pygame.K_F8: "simulation", pygame.K_F9: "time"}
 SEE = tuple(SEE_KEYS.values())
 TABS = ("moves", "tree", "candidates", "mistakes", "notes")
+MOST_CHOICES = 12
 CHIP = 98  # design pixels that the name of a way of seeing needs
 
 
@@ -232,8 +234,12 @@ class GameScreen:
         ui.label(rects.top(rect, px(20), px(8)), panels.rules_line(t, self.match), "small", ui.style.theme.faint)
         panels.players(ui, rects.top(rect, px(106), px(8)), session, session.now())
         self._controls(ui, rects.bottom(rect, px(108), px(8)))
+        self._choices(ui, rect)
         text = t("status.typed", text=self.typed + "_") if self.typed else panels.status_line(t, session)
-        ui.label(rects.bottom(rect, px(24), px(4)), text, colour=ui.style.theme.text, bold=bool(self.typed))
+        lines = ui.style.wrap(text, rect.w)[:3]
+        status = rects.bottom(rect, max(px(24), px(20) * len(lines)), px(4))
+        for line in lines:
+            ui.label(rects.top(status, status.h if len(lines) == 1 else px(20)), line, bold=bool(self.typed))
         plies = [m.node.ply for m in review.mistakes(self.match.node.main_line())]
         if session.seeing.graph:
             line = self.match.node.main_line()
@@ -264,6 +270,17 @@ class GameScreen:
         elif self.tab == "time" and self.time_machine:
             self.time_machine.draw(ui, rect)
 
+    def _choices(self, ui: Ui, rect: Rect) -> None:
+        """Buttons for what can be played but is no place on the board and no pass: swap, take Black, and the like."""
+        choices = [text for text in self.match.choices() if text != "pass"] if self.area.may_play() else []
+        for start in range(0, min(len(choices), MOST_CHOICES), 3):
+            some = choices[start:start + 3]
+            for text, cell in zip(some, rects.columns(rects.bottom(rect, ui.style.px(34), ui.style.px(6)), len(some),
+                                                      ui.style.px(6)), strict=True):
+                name = ui.t(f"do.{text}") if f"do.{text}" in STRINGS else text
+                ui.button(f"choice.{text}", cell, name, lambda text=text: self.session.play_text(text), primary=True,
+                          size="small")
+
     def _controls(self, ui: Ui, rect: Rect) -> None:
         t, match, session = ui.t, self.match, self.session
         named = match.actions.named
@@ -271,9 +288,6 @@ class GameScreen:
         special = []
         if "pass" in named:
             special.append(("pass", t("do.pass"), session.pass_move, may and bool(self.area.legal()[named["pass"]])))
-        if "swap" in named:
-            special.append(("swap", t("do.swap"), lambda: session.play(named["swap"]),
-                            may and bool(self.area.legal()[named["swap"]])))
         if match.komi() is not None:
             special.append(("score", t("do.score"), self.score, True))
         resting = not match.live and not match.over and not match.side.human

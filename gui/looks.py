@@ -10,6 +10,15 @@ RED, YELLOW, BLUE = (214, 58, 50), (246, 196, 52), (40, 104, 208)
 
 
 @dataclass(frozen=True)
+class RuleSet:
+    """`name`: its key in the string table behind `ruleset.` (in the chooser) and `rules.` (a line beside the board);
+    `settings`: what the game gets."""
+
+    name: str
+    settings: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True)
 class Look:
     """`board`: wood | felt | plain | chequer | plastic | hex; `pieces`: stones | discs | marks | pawns.
 
@@ -24,20 +33,24 @@ class Look:
     emblems: tuple[str, str] = ("", "")
     sizes: tuple[int, ...] = ()
     komi: bool = False
-    rules: str = "rules.other"
+    rules: tuple[RuleSet, ...] = (RuleSet("other"),)  # the usual ones first
 
 
 LOOKS = {
     "go": Look("wood", "stones", ("black", "white"), (BLACK, WHITE), sizes=(5, 7, 9, 13, 19), komi=True,
-               rules="rules.go"),
-    "gomoku": Look("wood", "stones", ("black", "white"), (BLACK, WHITE), sizes=(9, 15), rules="rules.gomoku"),
-    "othello": Look("felt", "discs", ("black", "white"), (BLACK, WHITE), sizes=(6, 8, 10), rules="rules.othello"),
+               rules=(RuleSet("go"), RuleSet("tromp_taylor", (("rules", "tromp-taylor"),)),
+                      RuleSet("simple_ko", (("ko", "simple"),)))),
+    "gomoku": Look("wood", "stones", ("black", "white"), (BLACK, WHITE), sizes=(9, 15),
+                   rules=(RuleSet("gomoku"), RuleSet("exact_five", (("exact", True),)),
+                          RuleSet("swap2", (("opening", "swap2"),)))),
+    "othello": Look("felt", "discs", ("black", "white"), (BLACK, WHITE), sizes=(6, 8, 10), rules=(RuleSet("othello"),)),
     "hex": Look("hex", "discs", ("red", "blue"), (RED, BLUE), ("bar", "ring"), sizes=(5, 7, 9, 11, 13),
-                rules="rules.hex"),
-    "connect4": Look("plastic", "discs", ("red", "yellow"), (RED, YELLOW), ("ring", "star"), rules="rules.connect4"),
-    "tictactoe": Look("plain", "marks", ("cross", "nought"), (BLUE, RED), rules="rules.tictactoe"),
+                rules=(RuleSet("hex"), RuleSet("hex_swap", (("swap", True),)))),
+    "connect4": Look("plastic", "discs", ("red", "yellow"), (RED, YELLOW), ("ring", "star"),
+                     rules=(RuleSet("connect4"),)),
+    "tictactoe": Look("plain", "marks", ("cross", "nought"), (BLUE, RED), rules=(RuleSet("tictactoe"),)),
     "breakthrough": Look("chequer", "pawns", ("white", "black"), (WHITE, BLACK), sizes=(5, 6, 8),
-                         rules="rules.breakthrough"),
+                         rules=(RuleSet("breakthrough"),)),
 }
 OTHER = Look("plain", "discs", ("first", "second"), (BLUE, YELLOW), ("ring", "star"))
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gui.analysis import Analysis
 from gui.geometry import Square, action_map
 from gui.looks import family
@@ -48,6 +50,12 @@ class Setup:
     handicap: int = 0
     minutes: float = 0.0  # per side; 0: no clock
     increment: float = 0.0  # seconds added per move
+    rules: tuple[tuple[str, object], ...] = ()  # settings of the game besides komi, (name, value)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What makes the game from its name, and what a request of the analysis protocol says besides."""
+        return dict(self.rules) | ({} if self.komi is None else {"komi": self.komi})
 
 
 @dataclass(eq=False)
@@ -62,6 +70,16 @@ class Node:
     comment: str = ""
     analysis: Analysis | None = None
     ending: str = ""  # "resign" or "time": the side to move here lost so
+    swapped: bool = False  # the first player plays the second colour (Gomoku's swap2)
+
+    def colour(self, side: int) -> int:
+        """1 or 2: which colour a side plays here."""
+        return 2 - side if self.swapped else side + 1
+
+    def colours(self) -> np.ndarray:
+        """[rows, cols]: 0 empty, 1 the first colour, 2 the second, as they are drawn."""
+        stones = self.state.stones()
+        return np.choose(stones, (0, 2, 1)) if self.swapped else stones
 
     @property
     def ply(self) -> int:
@@ -98,7 +116,7 @@ class Match:
 
     def __init__(self, setup: Setup):
         self.setup = setup
-        self.game = make(setup.game, **({"komi": setup.komi} if setup.komi is not None else {}))
+        self.game = make(setup.game, **setup.settings)
         self.actions = action_map(self.game)
         self.root = Node(self.game.new_state())
         self.node = self.root
@@ -172,6 +190,25 @@ class Match:
             return self.actions.place.get(square)
         forth, back = (self.actions.steps.get(pair) for pair in ((origin, square), (square, origin)))
         return back if back is not None and self.state.legal()[back] else forth
+
+    def stone_colour(self, before: Node, action: int) -> int:
+        """1 or 2: the colour of the piece that an action brings. In swap2's opening both come from one hand."""
+        squares = self.actions.squares(action)
+        if not (squares and self.takes_colours):
+            return before.colour(before.state.to_move)
+        after = before.state.copy()
+        after.play(action)
+        return Node(after, swapped=before.swapped).colours()[squares[0]]
+
+    @property
+    def takes_colours(self) -> bool:
+        """Whether the players agree during the opening who has which colour."""
+        return dict(self.setup.rules).get("opening") == "swap2"
+
+    def choices(self) -> list[str]:
+        """The legal moves that are no place on the board, in their order."""
+        legal = self.state.legal()
+        return [text for text, action in self.actions.named.items() if legal[action]]
 
     # -- playing ---------------------------------------------------------------------------------------------------
 
@@ -275,7 +312,10 @@ class Match:
     def _grow(self, action: int) -> Node:
         state = self.state.copy()
         state.play(action)
-        node = Node(state, action, self.game.action_to_text(action), self.node)
+        text = self.game.action_to_text(action)
+        node = Node(state, action, text, self.node, swapped=self.node.swapped)
+        if self.takes_colours and text in ("black", "white"):
+            node.swapped = (text == "black") == (self.state.to_move == 1)
         self.node.children.append(node)
         return node
 

@@ -55,7 +55,7 @@ def last_move(surface, view: BoardView, match: Match) -> None:
     unit, layout = view.layout.unit, view.layout
     if len(squares) > 1:
         _frame(surface, layout.centre(squares[0]), unit, (255, 255, 255))
-    owner = int(node.state.stones()[spot])
+    owner = int(node.colours()[spot])
     if view.look.pieces == "marks" or view.look.pieces == "pawns":
         _frame(surface, layout.centre(spot), unit, BEST)
     else:
@@ -89,7 +89,7 @@ def cursor(surface, view: BoardView, square: Square, colour) -> None:
 
 def move_numbers(surface, style: Style, view: BoardView, match: Match, last: int) -> None:
     """The numbers of the last so many moves on their stones, where those still stand."""
-    stones, taken = match.state.stones(), set()
+    stones, taken = match.node.colours(), set()
     for node in match.node.line():
         ply = node.ply
         if not node.parent or ply <= match.node.ply - last:
@@ -139,7 +139,9 @@ def short(n: int) -> str:
     """`950`, `1.2k`, `3.4M`."""
     if n < 1000:
         return str(n)
-    return f"{n / 1000:.1f}k" if n < 100_000 else f"{n / 1e6:.1f}M"
+    if n < 999_500:
+        return f"{n / 1000:.1f}k" if n < 99_950 else f"{n / 1000:.0f}k"
+    return f"{n / 1e6:.1f}M"
 
 
 def arrow(surface, start: Centre, end: Centre, width: float, colour) -> None:
@@ -155,16 +157,16 @@ def arrow(surface, start: Centre, end: Centre, width: float, colour) -> None:
 
 def variation(surface, style: Style, view: BoardView, match: Match, moves: tuple[str, ...], shown: int) -> None:
     """The first `shown` moves of a line as numbered translucent pieces; captures on the way are left on the board."""
-    state, taken = match.state.copy(), {}
+    node, taken = Node(match.state.copy(), swapped=match.node.swapped), {}
     for number, text in enumerate(moves[:shown], 1):
         try:
             action = match.game.text_to_action(text)
-            mover, at = state.to_move, _line_target(match, state, action)
-            state.play(action)
+            colour, at = match.stone_colour(node, action), _line_target(match, node.state, action)
+            node.state.play(action)
         except ValueError:
             return
         if at is not None:
-            taken[at] = (number, mover + 1)
+            taken[at] = (number, colour)
     for spot, (number, owner) in taken.items():
         centre = view.layout.centre(spot)
         view.draw_piece(surface, centre, owner, 205)

@@ -11,6 +11,7 @@ from gui.engine import PLAYS_ONLY
 from gui.looks import family, look
 from gui.model import Match, Node, Side
 from gui.overlays import short
+from gui.players import title
 from gui.session import Session
 from gui.strings import STRINGS, Translator
 from gui.widgets import Rect, Ui
@@ -23,22 +24,31 @@ def game_title(t: Translator, game: str) -> str:
 
 
 def rules_line(t: Translator, match: Match) -> str:
-    komi = match.komi()
-    return t(look(match.setup.game).rules, komi=f"{komi:g}" if komi is not None else "")
+    """The rules agreed on, komi included; settings that we have no words for are written as they are."""
+    komi, rules = match.komi(), match.setup.rules
+    known = next((r.name for r in look(match.setup.game).rules if dict(r.settings) == dict(rules)), None)
+    if known is None:
+        return ", ".join(f"{name} = {value}" for name, value in rules)
+    return t(f"rules.{known}", komi=f"{komi:g}" if komi is not None else "")
 
 
 def side_name(t: Translator, match: Match, side: int) -> str:
-    return t(look(match.setup.game).sides[side])
+    return t(look(match.setup.game).sides[match.node.colour(side) - 1])
 
 
 def player_name(t: Translator, side: Side) -> str:
     """`Human`, or the player's line and its strength."""
     if side.human:
         return t("human")
+    name = title(side.player)
     if side.player.startswith(PLAYS_ONLY):
-        return side.player
-    strength = t("choose.seconds", n=f"{side.seconds:g}") if side.seconds else t("choose.sims", n=side.sims)
-    return f"{side.player} · {strength if side.seconds or side.sims else t('choose.policy_only')}"
+        return name
+    strength = t("choose.seconds", n=f"{side.seconds:g}") if side.seconds else simulations(t, side.sims)
+    return f"{name} · {strength if side.seconds or side.sims else t('choose.policy_only')}"
+
+
+def simulations(t: Translator, n: int) -> str:
+    return t("choose.one_sim" if n == 1 else "choose.sims", n=n)
 
 
 def status_line(t: Translator, session: Session) -> str:
@@ -47,6 +57,8 @@ def status_line(t: Translator, session: Session) -> str:
     key = session.status.key
     if "side" in args:
         args["side"] = side_name(t, match, args["side"])
+    if match.takes_colours and "black" in match.choices():
+        return t("status.choose", side=side_name(t, match, match.state.to_move))
     if key == "status.wins" and (score := match.score()):
         key, args["points"] = "status.wins_by", f"{abs(score.lead):g}"
     line = t(key, **args)
@@ -62,7 +74,7 @@ def players(ui: Ui, rect: Rect, session: Session, now: float) -> None:
     for side, card in enumerate((rects.top(rect, px(50), px(6)), rects.top(rect, px(50)))):
         to_move = match.state.to_move == side and not match.over
         ui.box(card, theme.raised if to_move else theme.panel, border=theme.accent if to_move else theme.border)
-        image = piece(look(match.setup.game), px(30), side + 1)
+        image = piece(look(match.setup.game), px(30), match.node.colour(side))
         disc = Rect(card.x + px(12), 0, px(34), px(34))
         disc.centery = card.centery
         pygame.draw.rect(ui.surface, (214, 186, 140), disc, border_radius=px(8))

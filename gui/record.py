@@ -1,31 +1,41 @@
 """Games in files: SGF for the games that have it, JSONL for the others, with variations and comments in both.
 
-JSONL: one game per line, an object with `game`, `moves` (the main line) and optionally `komi`, `result`, and `tree`:
-all nodes but the root, parents first, each `[index of its parent, move, comment]` (the root is 0).
+JSONL: one game per line, an object with `game`, `moves` (the main line) and optionally `komi`, `rules` (other settings
+of the game), `result`, `clock` (minutes a side, seconds a move), `sides` (for each: player, simulations, seconds,
+temperature), and `tree`: all nodes but the root, parents first, each `[index of its parent, move, comment]` (the root
+is 0). Gomoku with the opening swap2 is JSONL too: SGF has no word for taking a colour.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from gui.looks import family
-from gui.model import Match, Node, Setup
+from gui.model import Illegal, Match, Node, Setup, Side
 from gui.settings import write_whole
 from zero.protocols import sgf
 
 SGF_GAMES = {"go": 1, "othello": 2, "gomoku": 4, "hex": 11}
+Rules = tuple[tuple[str, object], ...]
+_RULES: dict[str, tuple[tuple[str, Rules], ...]] = {  # family: (how RU names them, settings), the first is written
+    "go": (("Chinese", ()), ("Tromp-Taylor", (("rules", "tromp-taylor"),)), ("NZ", (("rules", "tromp-taylor"),)),
+           ("Simple ko", (("ko", "simple"),)), ("Japanese", (("ko", "simple"),)), ("Korean", (("ko", "simple"),))),
+    "gomoku": (("Freestyle", ()), ("Exactly five", (("exact", True),))),
+    "hex": (("No swap", ()), ("Swap", (("swap", True),)))}
+_LENIENT = (("rules", "tromp-taylor"), ("ko", "simple"))  # for Go whose file says nothing, or the wrong thing
 
 
 class Unreadable(ValueError):
     """A file that holds no game we can show."""
 
 
-def suffix(game: str) -> str:
-    return ".sgf" if family(game) in SGF_GAMES else ".jsonl"
+def suffix(setup: Setup) -> str:
+    return ".sgf" if family(setup.game) in SGF_GAMES and "opening" not in dict(setup.rules) else ".jsonl"
 
 
 def save(match: Match, path: Path) -> bool:
     """Writes by the path's ending (`.sgf` only where the game has it); returns whether it worked."""
-    text = to_sgf(match) if path.suffix.lower() == ".sgf" and suffix(match.setup.game) == ".sgf" else to_jsonl(match)
+    text = to_sgf(match) if path.suffix.lower() == ".sgf" and suffix(match.setup) == ".sgf" else to_jsonl(match)
     return write_whole(path, text)
 
 
@@ -62,7 +72,10 @@ def to_jsonl(match: Match) -> str:
     record = {"game": match.setup.game, "moves": [node.text for node in line[1:]]}
     if match.setup.komi is not None:
         record["komi"] = match.setup.komi
-    record["players"] = [side.player for side in match.setup.sides]
+    if match.setup.rules:
+        record["rules"] = dict(match.setup.rules)
+    record["sides"] = [[side.player, side.sims, side.seconds, side.temperature] for side in match.setup.sides]
+    record["clock"] = [match.setup.minutes, match.setup.increment]
     record["result"] = result_text(match, line[-1])
     record["tree"] = [[index[node.parent], node.text, node.comment] for node in all_nodes[1:]]
     record["comment"] = match.root.comment
@@ -73,7 +86,11 @@ def from_jsonl(text: str) -> Match:
     record = json.loads(text.strip().split("\n")[0])
     if not isinstance(record, dict) or not isinstance(record.get("game"), str):
         raise Unreadable("no object with \"game\" and \"moves\"")
-    match = Match(Setup(record["game"], komi=record.get("komi")))
+    sides = tuple(Side(str(s[0]), int(s[1]), float(s[2]), float(s[3])) for s in record.get("sides", ()))
+    minutes, increment = record.get("clock", (0.0, 0.0))
+    match = Match(Setup(record["game"], sides if len(sides) == 2 else (Side(), Side()), komi=record.get("komi"),
+                        minutes=float(minutes), increment=float(increment),
+                        rules=tuple((str(name), value) for name, value in record.get("rules", {}).items())))
     match.root.comment = str(record.get("comment", ""))
     rows = record.get("tree") or [[i, move, ""] for i, move in enumerate(record["moves"])]
     known = [match.root]
@@ -92,6 +109,8 @@ def to_sgf(match: Match) -> str:
                         PW=match.setup.sides[1].player)
     if match.komi() is not None:
         root.set_text("KM", f"{match.komi():g}")
+    if name := next((name for name, rules in _RULES.get(kind, ()) if dict(rules) == dict(match.setup.rules)), ""):
+        root.set_text("RU", name)
     if result := result_text(match, match.root.main_line()[-1]):
         root.set_text("RE", result)
     made = {match.root: root}
@@ -118,8 +137,26 @@ def from_sgf(data: bytes) -> Match:
     if kind is None or cols != rows:
         raise Unreadable(f"no game we know: GM {tree.text('GM')}, {cols} by {rows}")
     komi = tree.number("KM") if kind == "go" and "KM" in tree.properties else None
-    match = Match(Setup(f"{kind}{rows}", komi=komi))
-    made = {}
+    setup = Setup(f"{kind}{rows}", komi=komi, rules=_rules(tree, kind))
+    try:
+        return _grown(tree, kind, setup)
+    except Illegal:
+        if kind != "go":
+            raise
+        return _grown(tree, kind, replace(setup, rules=_LENIENT))
+
+
+def _rules(tree: sgf.Node, kind: str) -> Rules:
+    """The settings that RU names, as far as we know them; a swap among the moves of a game of Hex tells too."""
+    if kind == "hex" and any((move := node.move()) and move[1].startswith("swap") for node in tree.walk()):
+        return (("swap", True),)
+    named = tree.text("RU").strip().lower()
+    return next((rules for name, rules in _RULES.get(kind, ()) if name.lower() == named), ())
+
+
+def _grown(tree: sgf.Node, kind: str, setup: Setup) -> Match:
+    """The match with all nodes of the tree. Raises ValueError, Illegal for a move that the rules forbid."""
+    match, made = Match(setup), {}
     for node in tree.walk():
         here = made.get(node.parent, match.root)
         for square in sorted(node.points("AB") + node.points("AW")) if kind == "go" else ():
@@ -151,7 +188,7 @@ def _action(match: Match, kind: str, text: str) -> int:
     if text == "" or (text == "tt" and match.game.rows <= 19):
         return match.actions.named["pass"]
     if kind == "hex":
-        return match.game.text_to_action(text)
+        return match.game.text_to_action("swap" if text.startswith("swap") else text)
     return match.actions.place[sgf.sgf_to_point(text)]
 
 
@@ -178,4 +215,4 @@ def result_text(match: Match, node: Node) -> str:
 
 def default_name(match: Match) -> str:
     """A file name for a game: the game and its number of moves."""
-    return f"{match.setup.game}-{match.node.ply}{suffix(match.setup.game)}"
+    return f"{match.setup.game}-{match.node.ply}{suffix(match.setup)}"

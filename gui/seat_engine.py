@@ -20,8 +20,8 @@ SIGN_OF_LIFE = 1.0  # seconds
 class Table:
     """One board. Moves that only go on from the last position are played, others set up anew."""
 
-    def __init__(self, player: str, game: str, komi: float | None):
-        self.game = make_game(game, **({} if komi is None else {"komi": komi}))
+    def __init__(self, player: str, game: str, rules: dict):
+        self.game = make_game(game, **rules)
         self.seat: Seat = open_seat(parse_player(player), self.game, 1, Limits())
         self.played: list[str] | None = None
         self.requests = 0
@@ -71,14 +71,15 @@ def signs_of_life() -> Iterator[None]:
 
 
 def main(player: str, game: str) -> int:
-    tables: dict[float | None, Table] = {}  # by komi
+    tables: dict[str, Table] = {}  # by the rules
     for line in sys.stdin:
         request = json.loads(line)
         if "cancel" in request:
             continue
-        komi = request.get("komi")
+        rules = request.get("rules", {})
+        key = json.dumps(rules, sort_keys=True)
         try:
-            table = tables[komi] = tables.get(komi) or Table(player, game, komi)
+            table = tables[key] = tables.get(key) or Table(player, game, rules)
             with signs_of_life():
                 answer = table.answer(request)
         except UserError as error:

@@ -207,9 +207,9 @@ class Session:
             self.say("status.thinking", side=self.match.state.to_move)
 
     def payload(self, node: Node, sims: int) -> dict:
-        """A request about a position; komi goes along where the players agreed on another than the game's own."""
-        komi = self.match.setup.komi
-        return {"moves": node.moves(), "sims": sims, "top": TOP} | ({} if komi is None else {"komi": komi})
+        """A request about a position; rules and komi go along where they are not the game's own."""
+        settings = self.match.setup.settings
+        return {"moves": node.moves(), "sims": sims, "top": TOP} | ({"rules": settings} if settings else {})
 
     def _drop_request(self) -> None:
         if self._request:

@@ -31,7 +31,7 @@ class Settings:
     width: int = 1180
     height: int = 800
     game: str = "connect4"
-    players: tuple[str, str] = ("human", "mcts:1000")
+    players: tuple[str, str] = ("human", "")  # "": the best there is for the game
     analyst: str = "mcts:1000"  # whose thoughts are shown when two humans play
 
     def __post_init__(self):

@@ -47,7 +47,7 @@ class Sounds:
 
     def _open(self) -> bool:
         try:
-            pygame.mixer.init(frequency=RATE, size=-16, channels=1, buffer=512)
+            pygame.mixer.init(frequency=RATE, size=-16, channels=1, buffer=1024)
         except pygame.error:
             return False
         return True

@@ -98,7 +98,7 @@ class TreeView:
             pygame.draw.rect(ui.surface, theme.text, square)
             return
         pygame.draw.aacircle(ui.surface, (214, 186, 140), spot, px(STONE / 2 + 1))  # the colour of a board
-        image = piece(look(match.setup.game), px(STONE), node.parent.state.to_move + 1)
+        image = piece(look(match.setup.game), px(STONE), match.stone_colour(node.parent, node.action))
         ui.surface.blit(image, image.get_rect(center=spot))
         if node.comment:
             corner = (spot[0] + px(STONE / 2), spot[1] - px(STONE / 2))

@@ -81,7 +81,7 @@ def branched(game: str, first: str, second: str) -> Match:
     ("hex7", "d4 c5 e3", "a1")])
 def test_files_keep_moves_variations_and_comments(tmp_path, game, first, second):
     match = branched(game, first, second)
-    for name in {f"a{record.suffix(game)}", "a.jsonl"}:
+    for name in {f"a{record.suffix(match.setup)}", "a.jsonl"}:
         assert save(match, tmp_path / name)
         again = load(tmp_path / name)
         assert again.setup.game == game
@@ -191,7 +191,7 @@ def test_runs_are_found_with_their_checkpoints(tmp_path):
     (tmp_path / "runs" / "other").mkdir()
     runs = players.find_runs(tmp_path / "runs")
     assert [(run.name, run.game, run.checkpoints) for run in runs] == [("c4", "connect4", (0, 1, 12))]
-    found = players.options("connect4", runs, lambda key, **values: str(values or key))
+    found = players.options("connect4", players.Known(runs), lambda key, **values: str(values or key))
     assert runs[0].player(12) in [player for player, _ in found]
 
 
@@ -213,7 +213,7 @@ def test_checkpoints_have_the_elo_that_the_ladder_measured(tmp_path):
     assert [(level.checkpoint, level.sims, level.elo) for level in run.levels] == [
         (1, 100, 300), (12, 10, 500), (12, 100, 900)]
     assert run.elo == {1: (300, 20), 12: (900, 20)}
-    texts = dict(players.options("connect4", [run], Translator("en")))
+    texts = dict(players.options("connect4", players.Known([run]), Translator("en")))
     assert texts[run.player(12)] == "c4@12  (Elo 900 ±20)" and texts[run.player(0)] == "c4@0"
 
 

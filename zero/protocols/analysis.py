@@ -23,6 +23,7 @@ from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
 from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
 from zero.errors import UserError
+from zero.evaluator import NetworkEvaluator
 from zero.games import make_game
 from zero.protocols.game_sgf import set_up
 from zero.protocols.thinking import (
@@ -54,12 +55,19 @@ class Request:
     moves: tuple[str, ...] = ()
     game: str | None = None
     komi: float | None = None  # of games that have it; None: the game's own
+    rules: dict | str | None = None  # settings of the game; a text: the name of a set of rules
     stones: dict | None = None  # {"black": [...], "white": [...], "to_move": "black"} before the moves
     sims: int | None = None
     time: float | None = None  # seconds at most
     report_every: float | None = None  # seconds between reports on the way
     top: int | None = None  # moves in an answer at most
     ownership: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `make_game` gets besides the name."""
+        rules = {"rules": self.rules} if isinstance(self.rules, str) else self.rules or {}
+        return rules | ({} if self.komi is None else {"komi": self.komi})
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,9 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "moves": (_is_texts, 'a list of moves, as in ["4", "4"]'),
     "game": (lambda v: isinstance(v, str), "the name of a game"),
     "komi": (lambda v: _is_number(v, -1000, 1000), "points, -1000 to 1000"),
+    "rules": (lambda v: isinstance(v, str) or isinstance(v, dict) and all(
+        isinstance(value, (bool, int, float, str)) for value in v.values()),
+        'settings of the game, as in {"opening": "swap2"}, or the name of a set of rules'),
     "stones": (lambda v: isinstance(v, dict) and all(_is_texts(v.get(side, [])) for side in ("black", "white"))
                and v.keys() <= {"black", "white", "to_move"} and v.get("to_move", "black") in ("black", "white"),
                '{"black": [...], "white": [...], "to_move": "black"}'),
@@ -147,6 +158,8 @@ class Desk:
         if (known := game_of(player)) not in (None, game.name):
             raise UserError(f"player '{player}' plays {known}, not {game.name}")
         options, self.evaluate = make_searcher(player, threads)
+        if isinstance(self.evaluate, NetworkEvaluator) and not self.evaluate.fits(game):
+            raise UserError(f"player '{player}' was trained under other rules of {game.name}")
         # Unlike sequential halving, PUCT can be stopped and continued at any simulation.
         self.search = Search(game, slots, replace(options, root="puct"), threads=threads)
         self.free = list(range(slots))
@@ -262,15 +275,14 @@ class AnalysisServer:
                  threads: int = 1):
         self.player, self.send, self.slots, self.threads = player, send, slots, threads
         self.game = game or game_of(player)
-        self.desks: dict[str, Desk] = {}  # by game, and komi where a request names one
+        self.desks: dict[str, Desk] = {}  # by game, and the settings that requests name
         if self.game:
             self._desk(self.game)  # a network that cannot be loaded is told at once, not at the first request
 
-    def _desk(self, name: str, komi: float | None = None) -> Desk:
-        key = name if komi is None else f"{name} {komi}"
+    def _desk(self, name: str, settings: dict[str, Any] | None = None) -> Desk:
+        key = f"{name} {sorted(settings.items())}" if settings else name
         if key not in self.desks:
-            game = make_game(name, **({} if komi is None else {"komi": komi}))
-            self.desks[key] = Desk(self.player, game, self.slots, self.threads)
+            self.desks[key] = Desk(self.player, make_game(name, **settings or {}), self.slots, self.threads)
         return self.desks[key]
 
     def serve(self, lines: Iterable[str]) -> None:
@@ -327,7 +339,7 @@ class AnalysisServer:
         if not name:
             raise RequestError('which game? Add "game", as in "connect4"', request.id)
         try:
-            self._desk(name, request.komi).add(request)
+            self._desk(name, request.settings).add(request)
         except RequestError:
             raise
         except UserError as error:
