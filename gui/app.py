@@ -26,7 +26,7 @@ FRAME = 1 / 60
 LONGEST_SLEEP = 5.0
 LOOKS = 0.004, 0.03  # seconds between looks for input: just after some, and after a second without any
 SHOWN_SETTINGS = ("theme", "scale", "language")
-LEAST_SIZE = (800, 560)
+LEAST_SIZE = (800, 600)  # design pixels that every screen finds room in
 
 
 class App:
@@ -120,6 +120,7 @@ class App:
             self.load_game(Path(event.file))
         elif event.type == pygame.VIDEORESIZE:
             self.settings.width, self.settings.height = max(event.w, LEAST_SIZE[0]), max(event.h, LEAST_SIZE[1])
+            self._apply_settings()
         elif not (self.dialog and self.dialog.handle(event)) and not self.ui.handle(event):
             if not self._window_key(event) and not self.dialog:
                 self.screen.handle(event)
@@ -164,9 +165,12 @@ class App:
         settings.save(self.settings)
 
     def _apply_settings(self) -> None:
+        """The scale is the chosen one as far as the window has room for it."""
         style = self.ui.style
-        if (self.settings.theme, self.settings.scale) != (style.theme.name, style.scale):
-            self.ui.style = Style(THEMES[self.settings.theme], self.settings.scale)
+        room = min(have / least for have, least in zip(pygame.display.get_window_size(), LEAST_SIZE, strict=True))
+        scale = max(SCALES[0], min(self.settings.scale, room))
+        if (self.settings.theme, scale) != (style.theme.name, style.scale):
+            self.ui.style = Style(THEMES[self.settings.theme], scale)
         self.ui.t = Translator(self.settings.language)
         self.dirty = True
 

@@ -152,25 +152,27 @@ class Chooser:
 
     def _form(self, ui: Ui, rect: Rect) -> None:
         px, t, setup = ui.style.px, ui.t, self.setup
-        ui.button("play", rects.bottom(rect, px(46)), t("do.play"), self.start, primary=True,
+        ui.button("play", rects.bottom(rect, px(46), px(6)), t("do.play"), self.start, primary=True,
                   enabled=all(side.player.strip() for side in setup.sides), size="title")
         games = self.games[family(setup.game)]
         if len(games) > 1:
-            self._row(ui, rect, "choose.size", "size", [(g, panels.game_title(t, g)) for g in games], setup.game,
+            self._row(ui, rect, t("choose.size"), "size", [(g, panels.game_title(t, g)) for g in games], setup.game,
                       self.choose_game)
         for side in (0, 1):
             self._side(ui, rect, side)
         ui.button("swap", rects.top(rect, px(32), px(16)), t("choose.swap"), self.swap)
         rule_sets = look(setup.game).rules
         if len(rule_sets) > 1:
-            self._row(ui, rect, "choose.rules", "rules", [(r.settings, t(f"ruleset.{r.name}")) for r in rule_sets],
+            self._row(ui, rect, t("choose.rules"), "rules", [(r.settings, t(f"ruleset.{r.name}")) for r in rule_sets],
                       setup.rules, self.choose_rules)
         if look(setup.game).komi:
             self._komi_and_handicap(ui, rect)
         clocks = [(c, t("choose.minutes", minutes=c[0], increment=c[1]) if c[0] else t("choose.no_clock"))
                   for c in CLOCKS]
-        self._row(ui, rect, "choose.clock", "clock", clocks, (setup.minutes, setup.increment),
+        self._row(ui, rect, t("choose.clock"), "clock", clocks, (setup.minutes, setup.increment),
                   lambda v: self._set(minutes=v[0], increment=v[1]))
+        if rect.h >= px(20) and self.known.best(setup.game) == players.ROLLOUTS:
+            ui.label(rects.bottom(rect, px(20)), t("choose.no_network"), "small", ui.style.theme.faint)
 
     def _komi_and_handicap(self, ui: Ui, rect: Rect) -> None:
         px, t, setup = ui.style.px, ui.t, self.setup
@@ -178,7 +180,7 @@ class Chooser:
         komi = [(k, f"{own if k is None else k:g}") for k in KOMI if k != own]
         stones = [(0, t("choose.even"))]
         stones += [(n, t("choose.stones", n=n)) for n in range(2, 10) if _handicap_fits(setup.game, n)]
-        left, right = rects.columns(rects.top(rect, px(34), px(8)), 2, px(12))
+        left, right = rects.columns(rects.top(rect, px(34), px(6)), 2, px(12))
         ui.label(rects.left(left, px(110)), t("choose.komi"), colour=ui.style.theme.faint)
         ui.choice("komi", left, komi, setup.komi, lambda v: self._set(komi=v))
         ui.label(rects.left(right, px(80)), t("choose.handicap"), colour=ui.style.theme.faint)
@@ -190,22 +192,21 @@ class Chooser:
     def _choose_handicap(self, stones: int) -> None:
         self._set(handicap=stones, komi=0.5 if stones else None)
 
-    def _row(self, ui: Ui, rect: Rect, key: str, name: str, options, value, change) -> None:
-        px = ui.style.px
-        line = rects.top(rect, px(34), px(8))
-        ui.label(rects.left(line, px(110)), ui.t(key), colour=ui.style.theme.faint)
+    def _row(self, ui: Ui, rect: Rect, title: str, name: str, options, value, change, bold: bool = False) -> None:
+        px, theme = ui.style.px, ui.style.theme
+        line = rects.top(rect, px(34), px(6))
+        ui.label(rects.left(line, px(110)), title, colour=theme.text if bold else theme.faint, bold=bold)
         ui.choice(name, line, options, value, change)
 
     def _side(self, ui: Ui, rect: Rect, side: int) -> None:
         px, t, chosen = ui.style.px, ui.t, self.setup.sides[side]
-        ui.label(rects.top(rect, px(26)), t(look(self.setup.game).sides[side]), bold=True)
         known = players.options(self.setup.game, self.known, t, dict(self.setup.rules))
         own = chosen.player not in [player for player, _ in known]
         options = known + [(chosen.player if own else "", t("choose.own_player"))]
-        self._row(ui, rect, "choose.player", f"player{side}", options, chosen.player,
-                  lambda v: self.choose_side(side, **vars(Side.of(v))))
+        self._row(ui, rect, t(look(self.setup.game).sides[side]), f"player{side}", options, chosen.player,
+                  lambda v: self.choose_side(side, **vars(Side.of(v))), bold=True)
         if own:
-            line = rects.top(rect, px(34), px(8))
+            line = rects.top(rect, px(34), px(6))
             rects.left(line, px(110))
             ui.text_field(f"own{side}", line, chosen.player, lambda v: self.choose_side(side, player=v),
                           hint=t("choose.bad_player"))
@@ -214,7 +215,7 @@ class Chooser:
 
     def _strength(self, ui: Ui, rect: Rect, side: int, chosen: Side) -> None:
         px, t = ui.style.px, ui.t
-        line = rects.top(rect, px(34), px(8))
+        line = rects.top(rect, px(34), px(6))
         ui.label(rects.left(line, px(110)), t("choose.strength"), colour=ui.style.theme.faint)
         left, right = rects.left(line, round(0.6 * line.w), px(8)), line
         ui.choice(f"strength{side}", left, self._strengths(chosen), (chosen.player, chosen.sims, chosen.seconds),

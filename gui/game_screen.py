@@ -226,7 +226,8 @@ class GameScreen:
             line = rects.top(rect, px(32), px(6))
             for i, cell in enumerate(rects.columns(line, per_row, px(6)), row * per_row):
                 ui.button(f"see.{SEE[i]}", cell, ui.t(f"see.{SEE[i]}"), lambda what=SEE[i]: self.toggle(what),
-                          on=self.is_seen(SEE[i]), size="small", tip=f"F{i + 2}")
+                          on=self.is_seen(SEE[i]), size="small", tip=f"F{i + 2}",
+                          enabled=SEE[i] != "ownership" or self.match.komi() is not None)
 
     def _panel(self, ui: Ui, rect: Rect) -> None:
         px, t, session = ui.style.px, ui.t, self.session
@@ -241,7 +242,7 @@ class GameScreen:
         for line in lines:
             ui.label(rects.top(status, status.h if len(lines) == 1 else px(20)), line, bold=bool(self.typed))
         plies = [m.node.ply for m in review.mistakes(self.match.node.main_line())]
-        if session.seeing.graph:
+        if session.seeing.graph and (rect.h > px(330) or self.tab in TABS):
             line = self.match.node.main_line()
             height = px(118) if rect.h > px(330) else px(72)
             win_rate_graph(ui, rects.top(rect, height, px(8)), review.curve(line), line.index(self.match.node),

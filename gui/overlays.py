@@ -122,7 +122,7 @@ def candidates(surface, style: Style, view: BoardView, match: Match, analysis: A
                   colour)
             if rank > 2 and move.move != chosen:
                 continue
-        veil(surface, centre, unit * 0.45, colour, 235 if rank < 3 else 200)
+        veil(surface, centre, unit * 0.45, colour, 235)
         if move.move == chosen:
             pygame.draw.aacircle(surface, (255, 255, 255), centre, unit * 0.45, max(2, round(unit * 0.05)))
         x, y = centre

@@ -55,6 +55,8 @@ def status_line(t: Translator, session: Session) -> str:
     """The last event in words, and whose turn it is."""
     match, args = session.match, dict(session.status.args)
     key = session.status.key
+    if key == "status.thinking" and session.gave_up():
+        key = "status.to_move"  # the banner says why nobody thinks
     if "side" in args:
         args["side"] = side_name(t, match, args["side"])
     if match.takes_colours and "black" in match.choices():
@@ -94,14 +96,14 @@ def players(ui: Ui, rect: Rect, session: Session, now: float) -> None:
                 pygame.draw.polygon(ui.surface, theme.accent, [(x, y - px(6)), (x, y + px(6)), (x - px(9), y)])
 
 
-def move_rows(match: Match) -> tuple[list[Node], list[tuple[str, str]]]:
+def move_rows(t: Translator, match: Match) -> tuple[list[Node], list[tuple[str, str]]]:
     """The line through the present position: number, move, number of variations; the first player's win rate."""
     line = match.node.main_line()
     rates = review.curve(line)
     rows = []
     for ply, (node, rate) in enumerate(zip(line, rates, strict=True)):
         others = len(node.parent.children) - 1 if node.parent else 0
-        text = f"{ply}.  {node.text}" if node.parent else "0."
+        text = f"{ply}.  {node.text}" if node.parent else t("panel.start")
         text += f"   (+{others})" if others else ""
         text += "   *" if node.comment else ""
         rows.append((text, "" if rate is None else f"{100 * rate:.0f}%"))
@@ -115,7 +117,7 @@ def moves(ui: Ui, rect: Rect, session: Session) -> None:
         others = ", ".join(n.text for n in match.node.parent.children if n is not match.node)
         text = ui.t("panel.variations", n=len(match.node.parent.children))
         ui.label(line, f"{text}: {others}", "small", ui.style.theme.faint)
-    line, rows = move_rows(match)
+    line, rows = move_rows(ui.t, match)
     ui.rows("moves", rect, rows, lambda i: match.go(line[i]), columns=(0.75, 0.25), selected=line.index(match.node))
 
 
@@ -123,7 +125,7 @@ def candidates(ui: Ui, rect: Rect, session: Session, hover: Callable[[str | None
     """Move, win rate, visits, prior; pointing at a row shows its line on the board, a click plays it."""
     analysis = session.match.node.analysis
     if not analysis or not analysis.moves:
-        wrapped(ui, rect, ui.t("panel.no_analysis"))
+        wrapped(ui, rect, ui.t("panel.waiting" if session.seeing.candidates else "panel.no_analysis"))
         return
     head = rects.top(rect, ui.style.px(22))
     value = 100 * win_rate(analysis.value)
@@ -131,9 +133,9 @@ def candidates(ui: Ui, rect: Rect, session: Session, hover: Callable[[str | None
     visits = ui.t("panel.visits", visits=short(analysis.visits))
     ui.label(head, f"{ui.t('panel.win_rate', side=side)} {value:.0f}% · {visits}", "small", ui.style.theme.faint)
     if rect.h > ui.style.px(80):
-        cells = rects.columns(rects.top(rect, ui.style.px(20)), 4, 0)
+        cells = rects.columns(rects.top(rect, ui.style.px(20)).inflate(-ui.style.px(12), 0), 4, 0)
         for i, (name, cell) in enumerate(zip(("move", "win", "visits", "prior"), cells, strict=True)):
-            ui.label(cell.inflate(-ui.style.px(12), 0), ui.t(f"table.{name}"), "small", ui.style.theme.faint,
+            ui.label(cell, ui.t(f"table.{name}"), "small", ui.style.theme.faint,
                      align="right" if i else "left")
     rows = [(m.move, f"{100 * win_rate(m.value):.1f}%" if m.visits or not analysis.visits else "–", short(m.visits),
              f"{100 * m.prior:.1f}%")

@@ -135,10 +135,13 @@ def read_results(path: Path) -> dict[int, Result]:
     return found
 
 
-def find_nets(folder: Path = NETS) -> list[Net]:
-    """The networks of a folder, the strongest first. Without a card the file's name begins with its game's."""
+def find_nets(folder: Path | None = None) -> list[Net]:
+    """The networks of a folder (those that come with Zero), the strongest first.
+
+    Without a card the file's name begins with its game's.
+    """
     nets = []
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted((folder or NETS).glob("*.safetensors")):
         card = _card(path)
         game, elo = str(card.get("game") or re.split(r"[-_.]", path.name)[0]), card.get("elo")
         elo, error = (float(v) if isinstance(v, (int, float)) else None for v in (elo, card.get("error")))
@@ -190,14 +193,17 @@ def body(player: str) -> str:
 
 
 def title(player: str) -> str:
-    """A player's line in short: a network file by its name, another program without what it is started with."""
+    """A player's line in short: a network file by its name, another program without what it is started with, a search
+    without its number of simulations, which is a matter of strength."""
     known = {line: name for _, engines in ENGINES.values() for line, name in engines}
     if player in known:
         return known[player]
     line, mark, settings = player.partition("?")
     if line.endswith(".safetensors"):
         return Path(line).stem + mark + settings
-    kind, colon, command = player.partition(":")
+    kind, _, command = player.partition(":")
+    if kind in ("mcts", "uniform"):
+        return kind + mark + settings
     return f"{kind}:{Path(command.split()[0]).name}" if kind in ("gtp", "gomocup") and command.strip() else player
 
 

@@ -22,7 +22,7 @@ _RULES: dict[str, tuple[tuple[str, Rules], ...]] = {  # family: (how RU names th
            ("Simple ko", (("ko", "simple"),)), ("Japanese", (("ko", "simple"),)), ("Korean", (("ko", "simple"),))),
     "gomoku": (("Freestyle", ()), ("Exactly five", (("exact", True),))),
     "hex": (("No swap", ()), ("Swap", (("swap", True),)))}
-_LENIENT = (("rules", "tromp-taylor"), ("ko", "simple"))  # for Go whose file says nothing, or the wrong thing
+LENIENT = (("rules", "tromp-taylor"), ("ko", "simple"))  # for Go whose file says nothing, or the wrong thing
 
 
 class Unreadable(ValueError):
@@ -143,7 +143,7 @@ def from_sgf(data: bytes) -> Match:
     except Illegal:
         if kind != "go":
             raise
-        return _grown(tree, kind, replace(setup, rules=_LENIENT))
+        return _grown(tree, kind, replace(setup, rules=LENIENT))
 
 
 def _rules(tree: sgf.Node, kind: str) -> Rules:

@@ -45,10 +45,10 @@ class Table:
         if isinstance(choice, PlayerFailure):
             raise choice
         best = "resign" if choice.action is None else self.game.action_to_text(choice.action)
-        value = choice.value or 0.0
-        candidate = {"move": best, "visits": choice.visits, "value": value, "pv": [best]}
-        return {"done": True, "best": best, "value": value, "visits": choice.visits,
-                "moves": [] if choice.action is None else [candidate]}
+        if choice.value is None or choice.action is None:  # it does not say what it thinks
+            return {"done": True, "best": best}
+        candidate = {"move": best, "visits": choice.visits, "value": choice.value, "pv": [best]}
+        return {"done": True, "best": best, "value": choice.value, "visits": choice.visits, "moves": [candidate]}
 
 
 @contextmanager

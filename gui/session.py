@@ -133,6 +133,10 @@ class Session:
     def thinking(self) -> bool:
         return bool(self._request and self._asked and self._asked[0] == "move")
 
+    def gave_up(self) -> bool:
+        """Whether the engine that was asked does not work any more."""
+        return bool(self._request and self._request[0].state == "failed")
+
     def update(self) -> None:
         """Polls engines, moves the clock on, asks what is to be asked."""
         self.engines.poll()
@@ -238,7 +242,8 @@ class Session:
             self.match.live = False
             self.say("status.engine_error", error=str(error)[:120])
             return None
-        if not (node.analysis and node.analysis.done and node.analysis.visits > analysis.visits):
+        deeper = node.analysis and node.analysis.done and node.analysis.visits > analysis.visits
+        if "value" in answer and not deeper:
             node.analysis = analysis
         return analysis
 

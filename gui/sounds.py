@@ -16,8 +16,10 @@ def _clack(pitch: float, seconds: float, seed: int) -> np.ndarray:
 
 
 def _tones(pitches: list[float], each: float) -> np.ndarray:
+    """Tones one after the other, each faded out to silence: a wave cut short would click."""
     t = np.arange(int(RATE * each)) / RATE
-    return np.concatenate([0.25 * np.sin(2 * np.pi * p * t) * np.exp(-t * 9) for p in pitches])
+    fade = np.exp(-t * 9) * np.minimum(1, (each - t) / 0.02)
+    return np.concatenate([0.25 * np.sin(2 * np.pi * p * t) * fade for p in pitches])
 
 
 WAVES = {

@@ -8,7 +8,7 @@ import pytest
 from conftest import Driver, pygame
 
 from gui.engine import analysis_command
-from gui.model import Setup
+from gui.model import Setup, Side
 
 
 @pytest.fixture
@@ -82,6 +82,28 @@ def test_the_komi_agreed_on_reaches_the_engine(real):
     driver.key(pygame.K_F2)
     driver.wait(lambda: driver.match.node.analysis and driver.match.node.analysis.done)
     assert driver.match.node.analysis.value < -0.9  # Black cannot make up for it
+
+
+def test_rules_and_komi_agreed_on_reach_the_engine(real):
+    driver = real("gomoku9")
+    driver.app.start_game(Setup("gomoku9", (Side(), Side.of("mcts:50")), rules=(("opening", "swap2"),)))
+    driver.step()
+    for point in ("E5", "E6", "D5"):
+        driver.click(driver.square(point))
+    driver.wait(lambda: driver.match.node.ply >= 4)
+    assert driver.session.status.key != "status.engine_error"
+    driver.app.start_game(Setup("go5", komi=200.5, rules=(("rules", "tromp-taylor"),)))
+    driver.step()
+    driver.key(pygame.K_F2)
+    driver.wait(lambda: driver.match.node.analysis and driver.match.node.analysis.done)
+    assert driver.match.node.analysis.value < -0.9  # Black cannot make up for the komi
+
+
+def test_a_player_that_only_plays_shows_no_win_rate(real):
+    driver = real("tictactoe", players=("human", "random"))
+    driver.click(driver.square("b2"))
+    driver.wait(lambda: driver.match.node.ply == 2)
+    assert all(node.analysis is None for node in driver.match.node.path())
 
 
 def test_against_another_program_over_gtp(real):

@@ -104,7 +104,7 @@ def test_tree(window, tmp_path):
 
 @pytest.mark.parametrize("scale", [1.0, 1.5, 2.0])
 def test_scales_and_the_light_theme(window, tmp_path, scale):
-    size = {"width": round(840 * scale), "height": round(580 * scale)}
+    size = {"width": round(840 * scale), "height": round(630 * scale)}
     position(window("connect4", theme="light", scale=scale, **size), "tictactoe", (pygame.K_F2, pygame.K_F5))
     compare(f"light-{scale:g}", tmp_path)
 
@@ -113,6 +113,27 @@ def test_chooser_in_chinese(window, tmp_path):
     driver = window(None, language="zh", **SIZE)
     driver.app.draw()
     compare("chooser-zh", tmp_path)
+
+
+def test_chooser_of_go(window, tmp_path, monkeypatch):
+    monkeypatch.setattr("gui.players.find_program", lambda name: None)  # whatever this machine has
+    driver = window(None, theme="light", **SIZE)
+    driver.press("game.go")
+    driver.press("rules")
+    driver.move_to((2, 2))
+    driver.app.draw()
+    compare("chooser-go", tmp_path)
+
+
+def test_choosing_a_colour_in_swap2(window, tmp_path):
+    driver = window("connect4", **SIZE)
+    driver.app.start_game(type(driver.match.setup)("gomoku9", rules=(("opening", "swap2"),)))
+    for move in "E5 E6 D5 two F4 C3".split():
+        driver.match.play_text(move)
+    driver.step()
+    driver.move_to((2, 2))
+    driver.app.draw()
+    compare("swap2", tmp_path)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

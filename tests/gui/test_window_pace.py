@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -106,3 +107,24 @@ def test_a_session_in_a_real_window(home):
         x.wait()
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1].startswith("4,")
+
+
+def test_the_window_looks_for_input_rarely_when_none_comes(window, monkeypatch):
+    driver = window("connect4", players=("human", "human"), mode="silent")
+    driver.step(5)
+    looks, get = [], pygame.event.get
+    monkeypatch.setattr(pygame.event, "get", lambda: looks.append(1) or get())
+    driver.app._last_input = time.monotonic() - 10
+    driver.app.step(0.5)
+    assert len(looks) < 25
+
+
+def test_an_engine_thread_wakes_the_window_at_once(window):
+    driver = window("connect4", players=("human", "human"), mode="silent")
+    driver.step(5)
+    drawn = []
+    driver.app.draw = lambda: drawn.append(1)
+    threading.Timer(0.05, driver.app.engines.wake).start()
+    began = time.monotonic()
+    driver.app.step(30.0)
+    assert time.monotonic() - began < 10 and drawn

@@ -11,8 +11,9 @@ from conftest import pygame
 from gui import players, record
 from gui.geometry import action_map, fit, labels
 from gui.looks import LOOKS, OTHER, family
-from gui.model import Match, Setup
+from gui.model import Match, Setup, Side
 from gui.record import load, nodes, save
+from gui.sounds import RATE, WAVES
 from gui.strings import LANGUAGES, STRINGS, Translator
 from gui.theme import ASSETS, THEMES, Style, contrast
 from mcts_ext.games import make, names
@@ -87,6 +88,33 @@ def test_files_keep_moves_variations_and_comments(tmp_path, game, first, second)
         assert again.setup.game == game
         then, now = ([(n.moves(), n.comment) for n in nodes(m.root)] for m in (match, again))
         assert now == then
+
+
+@pytest.mark.parametrize("game, rules, moves", [
+    ("go9", (("rules", "tromp-taylor"),), "E5 C3"), ("go9", (("ko", "simple"),), "E5 C3"),
+    ("gomoku9", (("exact", True),), "E5 E6"), ("gomoku9", (("opening", "swap2"),), "E5 E6 D5 two A1 A2 white"),
+    ("hex7", (("swap", True),), "b3 swap d4")])
+def test_files_keep_the_rules(tmp_path, game, rules, moves):
+    sides = (Side(), Side("mcts:50", 50, 2.0, 0.3))
+    match = Match(Setup(game, sides, rules=rules, minutes=5, increment=3))
+    for move in moves.split():
+        match.play_text(move)
+    for name in {f"a{record.suffix(match.setup)}", "a.jsonl"}:
+        save(match, tmp_path / name)
+        again = load(tmp_path / name)
+        assert again.setup.rules == rules and again.node.moves() == moves.split()
+        assert (again.node.colours() == match.node.colours()).all()
+    assert again.setup == match.setup or name.endswith(".sgf")
+
+
+def test_a_game_under_rules_that_the_file_does_not_name_is_read_all_the_same(tmp_path):
+    taken_back = "(;GM[1]SZ[5];B[bb];W[cb];B[ac];W[dc];B[bd];W[cd];B[cc];W[bc];B[cc])"  # takes the ko back at once
+    (tmp_path / "a.sgf").write_text(taken_back)
+    with pytest.raises(record.Unreadable):
+        load(tmp_path / "a.sgf")
+    moves = "B[ca];W[aa];B[bb];W[ee];B[ac];W[ab];B[ed];W[ba]"  # White fills his own last liberty
+    (tmp_path / "b.sgf").write_text(f"(;GM[1]SZ[5];{moves})")
+    assert load(tmp_path / "b.sgf").setup.rules == record.LENIENT
 
 
 def test_sgf_of_go_is_what_sgfmill_reads(tmp_path):
@@ -193,6 +221,79 @@ def test_runs_are_found_with_their_checkpoints(tmp_path):
     assert [(run.name, run.game, run.checkpoints) for run in runs] == [("c4", "connect4", (0, 1, 12))]
     found = players.options("connect4", players.Known(runs), lambda key, **values: str(values or key))
     assert runs[0].player(12) in [player for player, _ in found]
+
+
+def a_net(folder, name: str, card: str = "", ending: str = ".toml"):
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.safetensors").touch()
+    if card:
+        (folder / name).with_suffix(ending).write_text(card)
+
+
+def test_networks_that_came_along_are_offered_the_strongest_first(tmp_path):
+    nets = tmp_path / "nets"
+    assert players.find_nets(nets) == []
+    a_net(nets, "connect4-small")  # no card: the name says the game
+    a_net(nets, "b", '{"game": "connect4", "name": "Connect Four, large", "elo": 1200, "error": 30}', ".json")
+    a_net(nets, "c", 'game = "go9"')
+    a_net(nets, "d", "this is no TOML [")
+    known = players.Known([], players.find_nets(nets))
+    assert [net.path.stem for net in known.nets if net.game == "connect4"] == ["b", "connect4-small"]
+    assert known.best("connect4") == str(nets / "b.safetensors") and known.best("hex7") == "mcts:1000"
+    assert known.best("gomoku9", {"opening": "swap2"}) == "mcts:1000"
+    texts = [text for _, text in players.options("connect4", known, Translator("en"))]
+    assert texts[1:3] == ["Connect Four, large  (Elo 1200 ±30)", "connect4-small"]
+    a_run(tmp_path / "c4")
+    known = players.Known([players.find_run(tmp_path / "c4")], known.nets)
+    assert known.best("connect4") == str(tmp_path / "c4")  # what one has trained comes first
+    assert known.best("connect4", {}) in [player for player, _ in players.options("connect4", known, Translator())]
+
+
+def test_a_match_says_how_strong_a_checkpoint_was(tmp_path):
+    folder = a_run(tmp_path / "c4")
+    result = folder / "matches" / "final-000012"
+    result.mkdir(parents=True)
+    (result / "result.json").write_text('{"b": "mcts:1000", "elo": 108.2, "elo_low": 43.0, "elo_high": 180.0}')
+    lost = folder / "matches" / "final-000001"
+    lost.mkdir()
+    (lost / "result.json").write_text('{"b": "mcts:1000", "elo": null, "elo_low": null, "elo_high": -300}')
+    texts = dict(players.options("connect4", players.Known([players.find_run(folder)]), Translator("en")))
+    assert texts[f"{folder}@12"] == "c4@12  (+108 ±68 against mcts:1000)" and texts[f"{folder}@1"] == "c4@1"
+
+
+@pytest.mark.parametrize("player, title", [
+    ("mcts:1000", "mcts"), ("runs/c4@3?sims=5", "runs/c4@3?sims=5"),
+    ("/a/b/net.safetensors?sims=9", "net?sims=9"), ("gtp:/usr/games/gnugo --mode gtp", "gtp:gnugo"),
+    ("gtp:", "gtp:"),
+    (players.ENGINES["othello8"][1][0][0], "Rhino")])
+def test_players_have_short_titles(player, title):
+    assert players.title(player) == title
+
+
+def test_without_a_network_the_opponent_searches_and_the_window_says_so(window, home, monkeypatch):
+    monkeypatch.setattr(players, "NETS", home / "nets")
+    driver = window("connect4", players=("human", ""))
+    assert driver.match.setup.sides[1].player == "mcts:1000" and driver.session.status.key == "status.no_network"
+    a_run(home / "runs" / "c4")
+    driver = window("connect4", players=("human", ""))
+    assert driver.match.setup.sides[1].player == "runs/c4" and driver.session.status.key == "status.ready"
+    driver = window("go9", players=("human", "runs/c4"))  # last time's opponent does not play Go
+    assert driver.match.setup.sides[1].player == "mcts:1000"
+
+
+@pytest.mark.parametrize("name", WAVES)
+def test_sounds_are_short_loud_enough_and_end_in_silence(name):
+    wave = WAVES[name]()
+    loudness = np.sqrt((wave**2).mean())
+    assert np.abs(wave).max() < 1 and 0.02 < loudness < 0.3  # nothing is clipped
+    assert 0.05 <= len(wave) / RATE <= 0.6  # seconds
+    assert np.abs(wave[-20:]).max() < 0.01 and abs(wave.mean()) < 0.02  # no click at the end, no offset
+
+
+def test_tones_have_the_pitch_they_are_named_by():
+    wave = WAVES["illegal"]()
+    spectrum = np.abs(np.fft.rfft(wave, 1 << 16))
+    assert np.argmax(spectrum) * RATE / (1 << 16) == pytest.approx(170, rel=0.03)
 
 
 def a_ladder(folder):

@@ -209,6 +209,40 @@ def test_four_phases_of_a_simulation(window):
     assert sum(child.visits for child in root.children) in (root.visits, root.visits - 1)
 
 
+def test_rules_are_chosen_and_played_by(window):
+    driver = window(None, players=("human", "human"), mode="silent")
+    driver.press("game.hex")
+    driver.press("rules")
+    driver.press("rules.1")
+    driver.press("play")
+    assert driver.match.setup.rules == (("swap", True),)
+    driver.click(driver.square("b3"))
+    driver.press("choice.swap")
+    assert driver.match.node.text == "swap" and driver.match.state.stones()[1, 2] == 2
+    driver.app.show_chooser()
+    driver.step()
+    driver.press("game.go")
+    assert driver.app.screen.setup.rules == ()  # those of the other game are gone
+
+
+def test_swap2_asks_for_a_colour_and_the_stones_keep_theirs(window):
+    driver = window(None, players=("human", "human"), mode="silent")
+    driver.press("game.gomoku")
+    driver.press("rules")
+    driver.press("rules.2")
+    driver.press("play")
+    for point in ("H8", "H9", "G8"):
+        driver.click(driver.square(point))
+    before = driver.match.node.colours()
+    assert sorted(before[before > 0]) == [1, 1, 2]
+    driver.press("choice.black")
+    assert (driver.match.node.colours() == before).all() and driver.match.node.colour(0) == 2
+    driver.click(driver.square("A1"))
+    assert driver.match.node.colours()[14, 0] == 2  # the first player is White now, and moves
+    driver.type("black")
+    assert driver.session.status.key != "status.played" or driver.match.node.text == "A1"
+
+
 def test_resigning_asks_first(window):
     driver = window("connect4")
     driver.press("resign")
@@ -305,7 +339,9 @@ def test_a_game_survives_a_crash_of_the_window(window):
     moves = driver.match.node.moves()
     again = window(None)  # the first window never said goodbye
     again.press("recover")
-    assert again.match.node.moves() == moves and again.match.setup.game == "connect4"
+    assert again.match.node.moves() == moves and again.match.setup == driver.match.setup
+    again.click(again.square("1"))
+    again.wait(lambda: again.match.node.ply == 4)  # the opponent is back, too
 
 
 def test_a_finished_game_is_kept_and_not_offered_again(window):
@@ -386,3 +422,24 @@ def test_clocks_run_and_the_flag_falls(window):
     driver.click(driver.square("4"))
     driver.wait(lambda: driver.match.over)
     assert driver.match.node.ending == "time" and driver.match.winner() == 0
+
+
+def test_the_scale_grows_only_as_far_as_the_window_has_room(window):
+    driver = window("connect4", scale=2.0, width=1200, height=900)
+    assert driver.app.ui.style.scale == 1.5 and driver.app.settings.scale == 2.0
+    pygame.display.set_mode((1700, 1250), pygame.RESIZABLE)
+    pygame.event.post(pygame.event.Event(pygame.VIDEORESIZE, w=1700, h=1250, size=(1700, 1250)))
+    driver.step()
+    assert driver.app.ui.style.scale == 2.0
+
+
+def test_a_thinking_engine_that_gave_up_is_not_said_to_think(window):
+    from gui.panels import status_line
+
+    driver = window("connect4", mode="crash")
+    engine = driver.app.engines.get("mcts:1000", "connect4")
+    engine.backoff = 0.001
+    driver.click(driver.square("4"))
+    assert "thinking" in status_line(driver.app.ui.t, driver.session)
+    driver.wait(lambda: engine.state == "failed")
+    assert "thinking" not in status_line(driver.app.ui.t, driver.session)

@@ -201,3 +201,40 @@ def test_the_command():
     assert answers["a"]["visits"] == 10 and answers["q"]["game"] == "connect4" and "error" in answers[None]
     wrong = subprocess.run([*start, "gtp:gnugo", "--game", "go9"], input=b"", capture_output=True, timeout=60)
     assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 1
+
+
+def test_rules_of_a_request_decide_what_may_be_played():
+    talk = Talk("mcts:20", "gomoku9")
+    opening = ["E5", "E6", "D5"]
+    swap = talk.one(moves=opening, rules={"opening": "swap2"}, sims=20)
+    assert {"black", "white", "two"} <= set(swap["policy"])
+    assert "black" not in talk.one(moves=opening, sims=20)["policy"]
+    over = ["A1", "A2", "B1", "B2", "C1", "C2", "E1", "E2", "F1", "F2", "D1"]  # six in a row
+    assert talk.one(moves=over, sims=20).get("over")
+    assert not talk.one(moves=over, rules={"exact": True}, sims=20).get("over")
+    suicide = ["C1", "A1", "B2", "pass", "A3", "A2", "E5", "B1"]  # White fills the last liberty of three stones
+    go = Talk("mcts:20", "go5")
+    assert "move 8" in go.one(moves=suicide, sims=1)["error"]
+    assert go.one(moves=suicide, rules="tromp-taylor", sims=1)["done"]
+
+
+def test_wrong_rules_are_told():
+    talk = Talk("mcts:20", "go5")
+    assert "rules must be settings" in talk.one(rules=["chinese"])["error"]
+    assert "no setting 'swap'" in talk.one(rules={"swap": True})["error"]
+    assert "must be chinese or tromp-taylor" in talk.one(rules="japanese")["error"]
+    assert talk.one(sims=5)["done"]
+
+
+def test_a_network_says_that_it_does_not_know_the_rules(tmp_path):
+    import numpy as np
+
+    from zero.config import NetworkConfig
+    from zero.network import Network, save_network
+
+    net = tmp_path / "net.safetensors"
+    game = make("gomoku9")
+    save_network(net, Network(game, NetworkConfig(blocks=1, channels=8), np.random.default_rng(0)), game.name)
+    talk = Talk(str(net), None)
+    assert "other rules of gomoku9" in talk.one(rules={"opening": "swap2"}, sims=1)["error"]
+    assert talk.one(rules={"exact": True}, sims=1)["done"]
