@@ -121,6 +121,8 @@ class LearnerConfig:
     reply_weight: float = 0.0  # of the auxiliary loss for the opponent's reply (KataGo: 0.15); 0 = no such head
     soft_policy_weight: float = 0.0  # for the policy to the power 1/4, renormalised (KataGo: 8)
     moves_left_weight: float = 0.0  # for the plies to the end of the game, as played (lc0)
+    ownership_weight: float = 0.0  # for who owns each point at the end, in games that are counted (KataGo: 1.5)
+    score_weight: float = 0.0  # for the margin at the end, in such games
     search_value_share: float = 0.5  # the value target is (1 - share) * result + share * the search's value
     gradient_clip: float = 5.0  # L2 norm; 0 = none
     ema: float = 0.0  # decay per step of the averaged weights that are published; 0 = publish the raw ones
@@ -130,7 +132,7 @@ class LearnerConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "batch")
         at_least(self, 0, "weight_decay", "value_weight", "gradient_clip")
-        at_least(self, 0, "reply_weight", "soft_policy_weight", "moves_left_weight")
+        at_least(self, 0, "reply_weight", "soft_policy_weight", "moves_left_weight", "ownership_weight", "score_weight")
         at_least(self, 0, "warmup_steps")
         within(self, 0, 1, "momentum", "final_lr", "search_value_share", "ema", "swa")
         if not self.lr > 0:

@@ -22,3 +22,14 @@ def make_game(name: str, **settings) -> Game:
 def family(name: str) -> str:
     """`go` of `go9`, `othello` of `othello8`."""
     return name.rstrip("0123456789x")
+
+
+def counts_points(game: Game) -> bool:
+    """Whether the end of a game is counted point by point, so that there is something to own."""
+    state = game.new_state()
+    state.playout(1)
+    try:
+        state.ownership()
+    except ValueError:
+        return False
+    return True

@@ -11,6 +11,7 @@ from nn import layers, ops
 from zero.blocks import pooled, spread
 from zero.config import LearnerConfig, NetworkConfig
 from zero.errors import UserError
+from zero.games import counts_points
 
 VALUE_OUTPUTS = {"scalar": 1, "wdl": 3}  # logits of the value head
 MAX_OTHER_ACTIONS = 3  # besides one for each point: a pass, a swap, the choices of swap2
@@ -94,18 +95,36 @@ def value_of(logits):
     return p[:, 0] - p[:, 2]
 
 
+class OwnershipHead(layers.Module):
+    """Features `[n, rows, cols, width]` -> logits `[n, points]` that a point will be the mover's (KataGo, arXiv
+    1902.10565, section 4.1)."""
+
+    def __init__(self, config: NetworkConfig, rng: np.random.Generator):
+        self.conv = layers.ConvBN(config.channels, config.value_channels, 1, rng)
+        self.out = layers.Conv2d(config.value_channels, 1, 1, rng)
+
+    def forward(self, x, mask=None):
+        return self.out(self.conv(x, mask=mask)).reshape(x.shape[0], -1)
+
+
 class AuxiliaryHeads(layers.Module):
     """The heads whose weight in `LearnerConfig` is not 0: features `[n, rows, cols, width]` -> name -> outputs.
 
     reply: policy logits of the opponent's reply, in the opponent's action numbers (KataGo, arXiv 1902.10565, 4.1).
     soft_policy: logits of the softened policy (KataGoMethods.md, "Auxiliary Soft Policy Target").
     moves_left: plies to the end of the game `[n, 1]` (lc0's moves-left head).
+    ownership: see `OwnershipHead`. score: the margin at the end `[n, 1]` (KataGo, ibid., its mean alone).
+    Raises `UserError` for the last two in a game that is not counted point by point.
     """
 
     def __init__(self, game: Game, network: NetworkConfig, learner: LearnerConfig, rng: np.random.Generator):
         self.reply = make_policy_head(game, network, rng) if learner.reply_weight else None
         self.soft_policy = make_policy_head(game, network, rng) if learner.soft_policy_weight else None
         self.moves_left = make_value_head(game, network, 1, rng) if learner.moves_left_weight else None
+        if (learner.ownership_weight or learner.score_weight) and not counts_points(game):
+            raise UserError(f"learner.ownership_weight, score_weight: {game.name} is not counted point by point")
+        self.ownership = OwnershipHead(network, rng) if learner.ownership_weight else None
+        self.score = make_value_head(game, network, 1, rng) if learner.score_weight else None
 
     def forward(self, x, mask=None):
         return {name: head(x, mask) for name, head in self.children()}

@@ -14,7 +14,8 @@ from zero.heads import value_of
 from zero.replay import Batch
 
 SOFTENING = 0.25  # exponent of the soft policy target: a temperature of 4
-PLIES_UNIT = 20.0  # moves left are compared in this unit, and errors beyond 10 plies count linearly, as in lc0
+PLIES_UNIT, PLIES_DELTA = 20.0, 10.0  # moves left are compared in this unit; beyond delta errors count linearly: lc0's
+POINTS_UNIT, POINTS_DELTA = 20.0, 12.0  # the same for the score; KataGo's delta
 
 
 def all_losses(policy, value, auxiliary: dict, batch: Batch, settings: LearnerConfig) -> dict:
@@ -31,15 +32,33 @@ def all_losses(policy, value, auxiliary: dict, batch: Batch, settings: LearnerCo
         loss = ops.cross_entropy(auxiliary["soft_policy"], nn.Tensor(softened(batch.policy)), batch.legal, has_policy)
         parts["soft_policy"] = settings.soft_policy_weight, loss
     if "moves_left" in auxiliary:
-        target = nn.Tensor(batch.moves_left[:, None] / PLIES_UNIT)
-        loss = ops.huber(auxiliary["moves_left"] / PLIES_UNIT, target, delta=10 / PLIES_UNIT)
+        loss = _distance(auxiliary["moves_left"], batch.moves_left, PLIES_UNIT, PLIES_DELTA)
         parts["moves_left"] = settings.moves_left_weight, loss
+    if "ownership" in auxiliary:
+        parts["ownership"] = settings.ownership_weight, _ownership_loss(auxiliary["ownership"], batch.ownership)
+    if "score" in auxiliary:
+        parts["score"] = settings.score_weight, _distance(auxiliary["score"], batch.score, POINTS_UNIT, POINTS_DELTA)
     return parts
 
 
 def _given(policy: np.ndarray) -> np.ndarray:
     """1 where there is a policy target, `[n]`: the others take no part."""
     return policy.any(axis=1).astype(np.float32)
+
+
+def _distance(predicted, target: np.ndarray, unit: float, delta: float):
+    """Huber loss of `predicted [n, 1]`, over the samples whose `target [n]` is known (not NaN)."""
+    known = ~np.isnan(target)
+    target = np.where(known, target / unit, 0).astype(np.float32)[:, None]
+    return ops.huber(predicted / unit, nn.Tensor(target), known.astype(np.float32), delta=delta / unit)
+
+
+def _ownership_loss(logits, target: np.ndarray):
+    """Mean binary cross-entropy of the points' owners, `[n, points]`, over the samples whose owners are known."""
+    known = ~np.isnan(target).any(axis=1)
+    mine = np.where(known[:, None], (1 + target) / 2, 0).astype(np.float32)
+    share = (known / (max(known.sum(), 1) * target.shape[1])).astype(np.float32)[:, None]
+    return ((ops.softplus(logits) - logits * mine) * share).sum()
 
 
 def _value_loss(logits, batch: Batch):

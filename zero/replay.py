@@ -11,6 +11,7 @@ import numpy as np
 from mcts_ext.positions import encode_positions
 from mcts_ext.state import Game
 from zero.config import ReplayConfig
+from zero.games import counts_points
 from zero.record import GameRecord
 
 
@@ -23,6 +24,8 @@ class Batch:
     target that is a drawn result (a search's value says nothing of draws and counts as win against loss).
     For auxiliary heads: reply float32 `[n, actions]`, the policy target of the position after the move played, as its
     own mover numbers the actions; moves_left float32 `[n]`, plies to the end of the game as it was played.
+    Of games that are counted point by point: ownership float32 `[n, rows * cols]`, at the end 1 the mover's point, -1
+    the opponent's, 0 nobody's, and score float32 `[n]`, the mover's margin; both NaN where the game was not counted.
     """
 
     planes: np.ndarray
@@ -32,6 +35,8 @@ class Batch:
     draw: np.ndarray
     reply: np.ndarray
     moves_left: np.ndarray
+    ownership: np.ndarray | None = None
+    score: np.ndarray | None = None
 
 
 class Column:
@@ -66,6 +71,29 @@ def window_size(total: int, config: ReplayConfig) -> int:
     return int(min(total, size, config.window_max))
 
 
+@dataclass(frozen=True)
+class Count:
+    """The end of a game as the first player sees it: ownership float16 `[points]` and score, NaN if it was not played
+    to its end; signs int8 `[p]`: 1 where the first player is to move, -1 where the second."""
+
+    signs: np.ndarray
+    ownership: np.ndarray
+    score: float
+
+
+def final_count(game: Game, record: GameRecord) -> Count:
+    """The count of a stored game."""
+    state, signs = game.new_state(), np.empty(len(record.moves), np.int8)
+    for ply, move in enumerate(record.moves):
+        signs[ply] = 1 if state.to_move == 0 else -1
+        state.play(int(move))
+    if not state.terminal:
+        return Count(signs, np.full(game.rows * game.cols, np.nan, np.float16), np.nan)
+    owners = state.ownership().ravel()
+    ownership = ((owners == 1) - 1.0 * (owners == 2)).astype(np.float16)
+    return Count(signs, ownership, state.score() if state.to_move == 0 else -state.score())
+
+
 def sampling_weights(record: GameRecord, surprise_share: float) -> np.ndarray:
     """How often each ply of a game is drawn, float64 `[p]`, 1 on average.
 
@@ -93,6 +121,9 @@ class Replay:
         self._policy_at = Column("i8")  # per position: where its policy entries start
         self._counts = Column("u2")
         self._actions, self._probs = Column("u2"), Column("f4")
+        self._counts_points = counts_points(game)
+        self._counted: list[Count] = []  # of each game
+        self._game_of = Column("i8")  # per position: its game's place in `_counted`
         self._mass = Column("f8")  # per position: the sampling weights of all positions up to and with it
 
     @property
@@ -115,6 +146,9 @@ class Replay:
         self._counts.extend(record.counts)
         self._actions.extend(record.actions)
         self._probs.extend(record.probs)
+        if self._counts_points:
+            self._counted.append(final_count(self.game, record))
+            self._game_of.extend(np.full(plies, self.games))
         before = self._mass.view[-1] if self._mass.size else 0.0
         self._mass.extend(before + np.cumsum(sampling_weights(record, self.config.surprise_share)))
         self.games += 1
@@ -141,7 +175,8 @@ class Replay:
         starts = self._starts.view[at]
         planes, legal = encode_positions(self.game, self._moves.view, starts, (at - starts).astype(np.int32))
         value, draw = self._value_targets(at, search_value_share)
-        return Batch(planes, legal, self._policies(at), value, draw, self._replies(at), self._moves_left(at))
+        counted = self._final_counts(at) if self._counts_points else (None, None)
+        return Batch(planes, legal, self._policies(at), value, draw, self._replies(at), self._moves_left(at), *counted)
 
     def _policies(self, at: np.ndarray) -> np.ndarray:
         """The policy targets `[n, actions]` of the positions numbered `at`."""
@@ -172,6 +207,14 @@ class Replay:
     def _moves_left(self, at: np.ndarray) -> np.ndarray:
         return (self._ends.view[at] - at).astype(np.float32)
 
+    def _final_counts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`Batch.ownership` and `Batch.score`."""
+        counts = [self._counted[game] for game in self._game_of.view[at]]
+        ply = at - self._starts.view[at]
+        signs = np.array([count.signs[k] for count, k in zip(counts, ply, strict=True)], np.float32)
+        ownership = np.stack([count.ownership for count in counts]).astype(np.float32)
+        return signs[:, None] * ownership, signs * np.array([count.score for count in counts], np.float32)
+
     def _symmetric(self, batch: Batch, symmetry: np.ndarray) -> Batch:
         """Each sample seen in its own symmetry of the game, by number `[n]`."""
         n = len(symmetry)
@@ -187,4 +230,5 @@ class Replay:
         return replace(
             batch, planes=mapped(flat, points).reshape(batch.planes.shape), legal=mapped(batch.legal, actions),
             policy=mapped(batch.policy, actions), reply=mapped(batch.reply, actions),
+            ownership=None if batch.ownership is None else mapped(batch.ownership, points),
         )  # fmt: skip

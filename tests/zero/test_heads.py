@@ -2,18 +2,21 @@
 
 import numpy as np
 import pytest
+from stored import random_record
 
 import nn
 from nn import infer, save
-from zero.config import Config, LearnerConfig, NetworkConfig, from_table
+from zero.config import Config, LearnerConfig, NetworkConfig, ReplayConfig, from_table
+from zero.errors import UserError
 from zero.games import make_game
 from zero.heads import value_of
 from zero.learner import Learner
 from zero.losses import all_losses, softened, win_draw_loss
 from zero.network import Network, load_network, save_network
-from zero.replay import Batch
+from zero.replay import Batch, Replay
 
 SMALL = {"blocks": 1, "channels": 8, "policy_channels": 4, "value_channels": 2, "value_hidden": 8}
+COUNTED = {"ownership_weight": 1.5, "score_weight": 0.25}
 AUXILIARY = {"reply_weight": 0.15, "soft_policy_weight": 2.0, "moves_left_weight": 0.5}
 
 
@@ -29,7 +32,10 @@ def make_batch(n=6, actions=7, planes=(6, 7, 2), seed=0):
     draw = rng.uniform(0, 1, n).astype(np.float32)
     value = (rng.uniform(-1, 1, n) * (1 - draw)).astype(np.float32)
     boards = (rng.random((n, *planes)) < 0.3).astype(np.float32)
-    return Batch(boards, legal, policy, value, draw, reply, rng.integers(1, 60, n).astype(np.float32))
+    ownership, score = rng.choice([-1, 0, 1], (n, 10)).astype(np.float32), rng.normal(size=n).astype(np.float32) * 30
+    ownership[2], score[2] = np.nan, np.nan  # not played to the end
+    moves_left = rng.integers(1, 60, n).astype(np.float32)
+    return Batch(boards, legal, policy, value, draw, reply, moves_left, ownership, score)
 
 
 def make_config(**learner):
@@ -41,14 +47,14 @@ def make_config(**learner):
 def test_losses_and_their_gradients_equal_pytorch(outputs):
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
-    batch, settings = make_batch(), LearnerConfig(value_weight=1.5, **AUXILIARY)
+    batch, settings = make_batch(), LearnerConfig(value_weight=1.5, **AUXILIARY, **COUNTED)
     rng = np.random.default_rng(1)
-    shapes = {"policy": 7, "value": outputs, "reply": 7, "soft_policy": 7, "moves_left": 1}
+    shapes = {"policy": 7, "value": outputs, "reply": 7, "soft_policy": 7, "moves_left": 1, "ownership": 10, "score": 1}
     arrays = {name: rng.normal(size=(6, k)).astype(np.float32) * 5 for name, k in shapes.items()}
     ours = {name: nn.Tensor(a, requires_grad=True) for name, a in arrays.items()}
     theirs = {name: torch.tensor(a, requires_grad=True) for name, a in arrays.items()}
 
-    auxiliary = {name: ours[name] for name in ("reply", "soft_policy", "moves_left")}
+    auxiliary = {name: ours[name] for name in shapes if name not in ("policy", "value")}
     parts = all_losses(ours["policy"], ours["value"], auxiliary, batch, settings)
     total = sum(weight * loss for weight, loss in parts.values())
     total.backward()
@@ -60,6 +66,7 @@ def test_losses_and_their_gradients_equal_pytorch(outputs):
         given = target.sum(1) > 0
         return functional.cross_entropy(logits[given], target[given])
 
+    known = np.array([0, 1, 3, 4, 5])
     soft = np.where(batch.policy > 0, np.maximum(batch.policy, 1e-30) ** 0.25, 0)
     soft /= np.maximum(soft.sum(1, keepdims=True), 1e-30)
     value = theirs["value"]
@@ -75,6 +82,9 @@ def test_losses_and_their_gradients_equal_pytorch(outputs):
         + 0.15 * cross_entropy(theirs["reply"], batch.reply)
         + 2.0 * cross_entropy(theirs["soft_policy"], soft.astype(np.float32), batch.legal)
         + 0.5 * functional.huber_loss(theirs["moves_left"][:, 0] / 20, torch.tensor(batch.moves_left) / 20, delta=0.5)
+        + 1.5 * functional.binary_cross_entropy_with_logits(
+            theirs["ownership"][known], torch.tensor((batch.ownership[known] + 1) / 2))
+        + 0.25 * functional.huber_loss(theirs["score"][known, 0] / 20, torch.tensor(batch.score[known]) / 20, delta=0.6)
     )  # fmt: skip
     expected.backward()
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -146,3 +156,21 @@ def test_files_with_the_former_names_of_the_heads_load(tmp_path):
     save.save(tmp_path / "old", former, save.load_metadata(tmp_path / "new"))
     for name, array in load_network(tmp_path / "old", game).state_dict().items():
         np.testing.assert_array_equal(array, state[name])
+
+
+def test_heads_of_the_count_need_a_game_that_is_counted():
+    with pytest.raises(UserError, match="connect4 is not counted"):
+        Learner(make_game("connect4"), make_config(**COUNTED))
+
+
+def test_the_learner_fits_ownership_and_score_of_go():
+    game = make_game("go5")
+    config = from_table(Config, {"game": "go5", "network": SMALL, "learner": COUNTED | {"lr": 0.1}}, "test")
+    replay = Replay(game, ReplayConfig())
+    for index in range(3):
+        replay.add(random_record(game, index)[0])
+    learner = Learner(game, config)
+    batch = replay.batch(np.arange(0, replay.positions, 4), 0.0)
+    losses = [learner.step(batch, 0.0) for _ in range(60)]
+    for name in ("ownership", "score"):
+        assert losses[-1].parts[name] < 0.8 * losses[0].parts[name]

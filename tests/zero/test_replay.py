@@ -4,33 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from stored import random_record
 
 from mcts_ext.positions import encode_positions
 from zero.config import ReplayConfig
 from zero.games import make_game
-from zero.record import GameRecord
 from zero.replay import Replay, window_size
-
-
-def random_record(game, index):
-    """A random game with a made-up one-move target, and its positions as they were played."""
-    rng = np.random.default_rng(index)
-    state, moves, planes, legal, movers = game.new_state(), [], [], [], []
-    while not state.terminal:
-        planes.append(state.encode())
-        legal.append(state.legal())
-        movers.append(state.to_move)
-        moves.append(int(rng.choice(state.legal_actions())))
-        state.play(moves[-1])
-    result = int(state.outcome() if state.to_move == 0 else -state.outcome())
-    n = len(moves)
-    values = rng.uniform(-1, 1, n).astype(np.float16)
-    values[0] = np.nan  # not searched
-    record = GameRecord(
-        index, 0, 0, result, np.array(moves, np.uint16), values, np.ones(n, np.uint16),
-        np.array(moves, np.uint16), np.ones(n, np.float16),
-    )  # fmt: skip
-    return record, planes, legal, movers
 
 
 @pytest.mark.parametrize("name", ["tictactoe", "connect4"])
@@ -77,6 +56,33 @@ def test_only_the_result_counts_as_a_draw():
     batch = replay.batch(np.arange(9), 0.25)
     assert batch.draw.tolist() == [1.0] + [0.75] * 8  # the first position was not searched
     np.testing.assert_allclose(batch.value[1:], 0.25 * drawn.values[1:].astype(np.float32), atol=1e-6)
+
+
+def test_the_count_of_a_game_is_seen_by_the_mover():
+    """Go: every position of a game has its owners and its margin, with the sign of who is to move."""
+    game = make_game("go5")
+    replay, at = Replay(game, ReplayConfig()), 0
+    for index in range(4):
+        record, _, _, movers = random_record(game, index)
+        replay.add(record)
+        n = len(record.moves)
+        batch, at = replay.batch(np.arange(at, at + n), 0.0), at + n
+        state = game.new_state()
+        for move in record.moves:
+            state.play(int(move))
+        owners, margin = state.ownership().ravel(), state.score() * (1 if state.to_move == 0 else -1)
+        for k, mover in enumerate(movers):
+            mine, theirs = (1, 2) if mover == 0 else (2, 1)
+            np.testing.assert_array_equal(batch.ownership[k], 1.0 * (owners == mine) - 1.0 * (owners == theirs))
+            assert batch.score[k] == (margin if mover == 0 else -margin)
+        np.testing.assert_array_equal(np.sign(batch.score), batch.value)
+        turned = replay._symmetric(batch, np.full(n, 1))
+        np.testing.assert_array_equal(turned.ownership[:, game.symmetries[1][1]], batch.ownership)
+    cut = replace(record, moves=record.moves[:-1], values=record.values[:-1], counts=record.counts[:-1],
+                  actions=record.actions[:-1], probs=record.probs[:-1])  # fmt: skip
+    replay.add(cut)
+    last = replay.batch(np.array([replay.positions - 1]), 0.0)
+    assert np.isnan(last.score).all() and np.isnan(last.ownership).all()
 
 
 def test_replies_are_turned_with_the_board():

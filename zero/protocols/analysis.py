@@ -24,11 +24,10 @@ from zero.arena.players import PlayerSpec
 from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
 from zero.errors import UserError
 from zero.evaluator import NetworkEvaluator
-from zero.games import make_game
+from zero.games import counts_points, make_game
 from zero.protocols.game_sgf import set_up
 from zero.protocols.thinking import (
     Thoughts,
-    counts_points,
     estimate_ownership,
     read_thoughts,
 )

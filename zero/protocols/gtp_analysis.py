@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from zero.games import counts_points
 from zero.protocols.gtp_play import parse_colour, parse_number
 from zero.protocols.gtp_session import GtpError, Session
-from zero.protocols.thinking import MoveThought, Thoughts, counts_points, estimate_ownership, read_thoughts
+from zero.protocols.thinking import MoveThought, Thoughts, estimate_ownership, read_thoughts
 
 if TYPE_CHECKING:
     from zero.protocols.gtp import Connection

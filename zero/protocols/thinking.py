@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcts_ext.search import Search
-from mcts_ext.state import Game, State
+from mcts_ext.state import State
 
 OWNERSHIP_PLAYOUTS = 64
 
@@ -49,17 +49,6 @@ def read_thoughts(search: Search, slot: int) -> Thoughts:
         for action in order)
     return Thoughts(int(result.best), float(result.value), float(result.raw_value), int(result.visits.sum()), moves,
                     result.prior)
-
-
-def counts_points(game: Game) -> bool:
-    """Whether the end of a game is counted point by point, so that there is something to own."""
-    state = game.new_state()
-    state.playout(1)
-    try:
-        state.ownership()
-    except ValueError:
-        return False
-    return True
 
 
 def estimate_ownership(state: State, line: Sequence[int] = (), playouts: int = OWNERSHIP_PLAYOUTS) -> np.ndarray:
