@@ -169,7 +169,13 @@ class ConvBN(Module):
         self.norm = BatchNorm(outputs)
 
     def forward(self, x, residual=None, relu=True, mask=None):
-        return self.norm(self.conv(x), residual, relu, mask)
+        conv, norm = self.conv, self.norm
+        if not norm.training or mask is not None:
+            return norm(conv(x), residual, relu, mask)
+        return ops.conv_bn_act(
+            x, conv.weight, norm.gamma, norm.beta, residual, running_mean=norm.running_mean.data,
+            running_var=norm.running_var.data, stride=conv.stride, momentum=norm.momentum, eps=norm.eps, relu=relu,
+        )  # fmt: skip
 
 
 class LayerNorm(Module):

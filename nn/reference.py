@@ -115,6 +115,21 @@ def bn_act_backward(g, out, y, mean, inv_std, gamma, relu=True, need_residual=Fa
     return gy, dgamma, dbeta, g if need_residual else None
 
 
+def conv_bn_act_forward(x, w, gamma, beta, residual=None, eps=1e-5, relu=True, stride=1):
+    """`conv2d` ("same", no bias), then `bn_act_forward`: returns `(y, out, mean, inv_std)`, `y` the convolution's."""
+    y = conv2d(x, w, None, stride)
+    return y, *bn_act_forward(y, gamma, beta, residual, eps, relu)
+
+
+def conv_bn_act_backward(
+    g, out, y, mean, inv_std, gamma, x, w, relu=True, need_input=True, need_residual=False, stride=1
+):  # fmt: skip
+    """Gradients of `conv_bn_act_forward`: `(gx or None, gw, dgamma, dbeta, gresidual or None)`."""
+    gy, *rest = bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need_residual)
+    gx = conv2d_grad_input(gy, w, x.shape, stride) if need_input else None
+    return gx, conv2d_grad_weight(x, gy, w.shape, stride), *rest
+
+
 def sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov):
     """`nn.optim.SGD`'s update of the flat arrays `p`, `velocity` `[size]` in place; `g` is used up."""
     if weight_decay:

@@ -153,6 +153,32 @@ def bn_act_backward(g, out, y, mean, inv_std, gamma, relu=True, need_residual=Fa
                                     _threads)
 
 
+def _fused(x, w, stride, isa):
+    """Whether convolution and normalisation run as one kernel."""
+    return (_fast_conv(x, w.shape, stride, "same", isa) and _precision == "float32" and _is_float32(x, w)
+            and x.shape[0] and x.shape[3] == w.shape[2])
+
+
+def conv_bn_act_forward(x, w, gamma, beta, residual=None, eps=1e-5, relu=True, stride=1, *, isa=None):
+    """See `nn.reference.conv_bn_act_forward`: the statistics are summed while the convolution's output is in cache."""
+    if not _fused(x, w, stride, isa or _isa) or not _is_float32(gamma, beta, residual):
+        y = conv2d(x, w, None, stride, isa=isa)
+        return y, *bn_act_forward(y, gamma, beta, residual, eps, relu, isa=isa)
+    operands = _dense(x, w, gamma, beta, residual)
+    return _kernels.conv_bn_act_forward(*operands, eps, relu, _choose(isa or _isa), _threads)
+
+
+def conv_bn_act_backward(g, out, y, mean, inv_std, gamma, x, w, relu=True, need_input=True, need_residual=False,
+                         stride=1, *, isa=None):
+    """See `nn.reference.conv_bn_act_backward`: the convolution's output gradient never leaves the cache."""
+    if not _fused(x, w, stride, isa or _isa) or not _is_float32(g, out, y, mean, inv_std, gamma):
+        gy, *rest = bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need_residual, isa=isa)
+        gx = conv2d_grad_input(gy, w, x.shape, stride, isa=isa) if need_input else None
+        return gx, conv2d_grad_weight(x, gy, w.shape, stride, isa=isa), *rest
+    operands = _dense(g, out, y, mean, inv_std, gamma, x, w)
+    return _kernels.conv_bn_act_backward(*operands, relu, need_input, need_residual, _choose(isa or _isa), _threads)
+
+
 class Tower:
     """Inference of a stack of 3x3 convolutions, compiled; see `nn.reference.Tower`.
 

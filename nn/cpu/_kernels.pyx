@@ -37,6 +37,14 @@ cdef extern from "engine.hpp" namespace "nn" nogil:
                                             const float* mean, const float* inv_std, const float* gamma, float* gy,
                                             float* dgamma, float* dbeta, float* masked, long rows, int channels,
                                             int threads) except +
+    void _conv_bn_forward "nn::conv_bn_act_forward"(
+        const Kernels&, const Conv&, const float* x, const float* weight, const float* gamma, const float* beta,
+        const float* residual, float eps, cpp_bool relu, float* y, float* out, float* mean, float* inv_std, int boards,
+        int threads) except +
+    void _conv_bn_backward "nn::conv_bn_act_backward"(
+        const Kernels&, const Conv&, const float* g, const float* out, const float* y, const float* mean,
+        const float* inv_std, const float* gamma, const float* x, const float* weight, float* gx, float* gw,
+        float* dgamma, float* dbeta, float* masked, int boards, int threads) except +
     cdef cppclass _Tower "nn::Tower":
         _Tower(const Kernels&, int rows, int cols) except +
         void add(Tile, const float* weight, const float* bias, int inputs, int outputs, int residual,
@@ -203,6 +211,54 @@ def bn_act_backward(g, out, y, mean, inv_std, gamma, cpp_bool relu, cpp_bool nee
     with nogil:
         _bn_backward(kernels[0], pg, po, py, pm, pi, pa, to, da, db, res, rows, channels, threads)
     return gy, dgamma, dbeta, masked
+
+
+def conv_bn_act_forward(x, weight, gamma, beta, residual, float eps, cpp_bool relu, str isa, int threads):
+    """See `nn.reference.conv_bn_act_forward`; there is at least one board."""
+    cdef const Kernels* kernels = _table(isa)
+    cdef Conv shape = _shape(x, weight.shape[3], None)
+    y = np.empty((*x.shape[:3], weight.shape[3]), np.float32)
+    out, mean, inv_std = np.empty_like(y), np.empty_like(gamma), np.empty_like(gamma)
+    cdef const float* px = _at(x)
+    cdef const float* pw = _at(weight)
+    cdef const float* pg = _at(gamma)
+    cdef const float* pb = _at(beta)
+    cdef const float* pr = _at(residual)
+    cdef float* py = <float*>_at(y)
+    cdef float* po = <float*>_at(out)
+    cdef float* pm = <float*>_at(mean)
+    cdef float* pi = <float*>_at(inv_std)
+    cdef int boards = x.shape[0]
+    with nogil:
+        _conv_bn_forward(kernels[0], shape, px, pw, pg, pb, pr, eps, relu, py, po, pm, pi, boards, threads)
+    return y, out, mean, inv_std
+
+
+def conv_bn_act_backward(g, out, y, mean, inv_std, gamma, x, weight, cpp_bool relu, cpp_bool need_input,
+                         cpp_bool need_residual, str isa, int threads):
+    """See `nn.reference.conv_bn_act_backward`; there is at least one board."""
+    cdef const Kernels* kernels = _table(isa)
+    cdef Conv shape = _shape(x, weight.shape[3], None)
+    gw, dgamma, dbeta = np.empty_like(weight), np.empty_like(gamma), np.empty_like(gamma)
+    gx = np.empty_like(x) if need_input else None
+    masked = np.empty_like(y) if need_residual else None
+    cdef const float* pg = _at(g)
+    cdef const float* po = _at(out) if relu else NULL
+    cdef const float* py = _at(y)
+    cdef const float* pm = _at(mean)
+    cdef const float* pi = _at(inv_std)
+    cdef const float* pa = _at(gamma)
+    cdef const float* px = _at(x)
+    cdef const float* pw = _at(weight)
+    cdef float* to_x = <float*>_at(gx)
+    cdef float* to_w = <float*>_at(gw)
+    cdef float* da = <float*>_at(dgamma)
+    cdef float* db = <float*>_at(dbeta)
+    cdef float* res = <float*>_at(masked)
+    cdef int boards = x.shape[0]
+    with nogil:
+        _conv_bn_backward(kernels[0], shape, pg, po, py, pm, pi, pa, px, pw, to_x, to_w, da, db, res, boards, threads)
+    return gx, gw, dgamma, dbeta, masked
 
 
 cdef class Tower:

@@ -26,6 +26,15 @@ void bn_act_forward(const Kernels&, const float* y, const float* gamma, const fl
 void bn_act_backward(const Kernels&, const float* g, const float* out, const float* y, const float* mean,
                      const float* inv_std, const float* gamma, float* gy, float* dgamma, float* dbeta, float* masked,
                      long rows, int channels, int threads);
+// conv3x3 without bias, then bn_act; the convolution's output goes to `y`
+void conv_bn_act_forward(const Kernels&, const Conv&, const float* x, const float* weight, const float* gamma,
+                         const float* beta, const float* residual, float eps, bool relu, float* y, float* out,
+                         float* mean, float* inv_std, int boards, int threads);
+// `gx` null: the input's gradient is not wanted; `gw` [3][3][in][out]; otherwise as bn_act_backward
+void conv_bn_act_backward(const Kernels&, const Conv&, const float* g, const float* out, const float* y,
+                          const float* mean, const float* inv_std, const float* gamma, const float* x,
+                          const float* weight, float* gx, float* gw, float* dgamma, float* dbeta, float* masked,
+                          int boards, int threads);
 
 // Inference of a stack of 3x3 convolutions; a thread takes a few boards at a time through all layers.
 class Tower {

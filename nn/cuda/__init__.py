@@ -11,8 +11,8 @@ from nn import reference
 from nn.cuda import images
 from nn.cuda.tower import Tower
 
-__all__ = ["Tower", "bn_act_backward", "bn_act_forward", "conv2d", "conv2d_grad_input", "conv2d_grad_weight", "linear",
-           "set_precision", "sgd_update"]
+__all__ = ["Tower", "bn_act_backward", "bn_act_forward", "conv2d", "conv2d_grad_input", "conv2d_grad_weight",
+           "conv_bn_act_backward", "conv_bn_act_forward", "linear", "set_precision", "sgd_update"]
 
 _precision = "float32"
 
@@ -76,6 +76,20 @@ def bn_act_backward(g, out, y, mean, inv_std, gamma, relu=True, need_residual=Fa
     from nn.cuda import norm
 
     return norm.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need_residual)
+
+
+def conv_bn_act_forward(x, w, gamma, beta, residual=None, eps=1e-5, relu=True, stride=1):
+    """See `nn.reference.conv_bn_act_forward`."""
+    y = conv2d(x, w, None, stride)
+    return y, *bn_act_forward(y, gamma, beta, residual, eps, relu)
+
+
+def conv_bn_act_backward(g, out, y, mean, inv_std, gamma, x, w, relu=True, need_input=True, need_residual=False,
+                         stride=1):
+    """See `nn.reference.conv_bn_act_backward`."""
+    gy, *rest = bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need_residual)
+    gx = conv2d_grad_input(gy, w, x.shape, stride) if need_input else None
+    return gx, conv2d_grad_weight(x, gy, w.shape, stride), *rest
 
 
 def sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov):

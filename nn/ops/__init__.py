@@ -49,7 +49,7 @@ from nn.ops.math import (
     var,
     where,
 )
-from nn.ops.norm import bn_act, dropout, layer_norm, log_softmax, softmax
+from nn.ops.norm import bn_act, conv_bn_act, dropout, layer_norm, log_softmax, softmax
 from nn.ops.shape import broadcast_to, concat, flip, index, pad, reshape, stack, transpose
 from nn.tensor import Tensor
 

@@ -1,5 +1,6 @@
 """Normalisation (fused with what follows it), softmax and dropout."""
 
+from nn import reference
 from nn.backend import array_module, kernels
 from nn.tensor import op
 
@@ -27,11 +28,14 @@ def bn_act(
         return _bn_act_eval(y, gamma, beta, residual, running_mean, running_var, eps, relu)
     k = kernels(y)
     out, mean, inv_std = k.bn_act_forward(y, gamma, beta, residual, eps, relu)
-    count = y.size // y.shape[-1]
+    _move_statistics(running_mean, running_var, mean, inv_std, y.size // y.shape[-1], momentum, eps)
+    return out, lambda g: k.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need[3])
+
+
+def _move_statistics(running_mean, running_var, mean, inv_std, count, momentum, eps):
     variance = (1 / (inv_std * inv_std) - eps) * (count / max(count - 1, 1))
     running_mean += momentum * (mean - running_mean)
     running_var += momentum * (variance - running_var)
-    return out, lambda g: k.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need[3])
 
 
 def _bn_act_masked(y, gamma, beta, residual, mask, settings):
@@ -73,6 +77,29 @@ def _bn_act_eval(y, gamma, beta, residual, mean, var, eps, relu):
 
 
 bn_act.is_pure = lambda attributes: not attributes["training"]
+
+
+@op
+def conv_bn_act(
+    x, w, gamma, beta, residual=None, *, running_mean, running_var, stride=1, momentum=0.1, eps=1e-5, relu=True, need
+):  # fmt: skip
+    """`bn_act` in training of `conv2d(x, w, stride=stride)`: what training a residual network consists of, as one."""
+    if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[2]:
+        raise ValueError("image and filter must be [n, h, w, ci] and [kh, kw, ci, co]")
+    k = kernels(x)
+    shape = reference.conv2d_shape(x.shape, w.shape, stride)
+    if residual is not None and residual.shape != shape:
+        raise ValueError(f"the residual {list(residual.shape)} must have the shape of the output {list(shape)}")
+    y, out, mean, inv_std = k.conv_bn_act_forward(x, w, gamma, beta, residual, eps, relu, stride)
+    _move_statistics(running_mean, running_var, mean, inv_std, y.size // y.shape[-1], momentum, eps)
+
+    def pullback(g):
+        return k.conv_bn_act_backward(g, out, y, mean, inv_std, gamma, x, w, relu, need[0], need[4], stride)
+
+    return out, pullback
+
+
+conv_bn_act.is_pure = lambda attributes: False
 
 
 @op
