@@ -274,11 +274,15 @@ def _global_pool(w, node, x):
     return w.emit("Concat", parts, axis=1)
 
 
+def _refuse_training(w, node, *inputs):
+    raise ValueError(f"{node.name}: training has no counterpart in ONNX: export in evaluation mode")
+
+
 def _bn_act(w, node, y, gamma, beta, residual):
     settings = _settings(node)
     _unmasked(node)
     if settings["training"]:
-        raise ValueError("bn_act: training has no counterpart in ONNX: export in evaluation mode")
+        _refuse_training(w, node)
     inv_std = 1 / np.sqrt(settings["running_var"] + settings["eps"])
     mean, inv_std = (w.constant(a, node.dtype) for a in (settings["running_mean"], inv_std))
     y = w.emit("Mul", [w.emit("Sub", [y, mean]), w.emit("Mul", [gamma, inv_std])])
@@ -321,6 +325,7 @@ _EMITTERS = {
     ops.flip: _flip, ops.concat: lambda w, node, *xs: w.emit("Concat", list(xs), axis=_settings(node)["axis"]),
     ops.broadcast_to: lambda w, node, x: w.emit("Expand", [x, w.constant(node.shape, np.int64)]),
     ops.conv2d: _conv, conv_act: _conv, ops.max_pool: _pool("MaxPool"), ops.avg_pool: _pool("AveragePool"),
-    ops.global_pool: _global_pool, ops.bn_act: _bn_act, ops.layer_norm: _layer_norm,
+    ops.global_pool: _global_pool, ops.bn_act: _bn_act, ops.conv_bn_act: _refuse_training,
+    ops.layer_norm: _layer_norm,
     ops.softmax: _with_axis("Softmax"), ops.log_softmax: _with_axis("LogSoftmax"),
 }  # fmt: skip

@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-from nn import reference
 from nn.backend import array_module, kernels
 
 _BLOCK = 16384  # floats; all arrays of an update together stay within a core's second-level cache
@@ -18,7 +17,7 @@ _BLOCK = 16384  # floats; all arrays of an update together stay within a core's 
 def clip_grad_norm(parameters, limit):
     """Scale all gradients in place so that their joint Euclidean norm is at most `limit`; returns the norm before."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = math.sqrt(sum(float((g * g).sum()) for g in gradients))
+    norm = math.sqrt(sum(float(array_module(g).vdot(g, g)) for g in gradients))
     if norm > limit:
         for g in gradients:
             g *= limit / norm
@@ -124,8 +123,7 @@ class SGD(Optimizer):
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
 
     def _update(self, p, g, velocity):
-        update = kernels(p).sgd_update if p.dtype == np.float32 else reference.sgd_update
-        update(p, g, velocity, self.lr, self.momentum, self.weight_decay, self.nesterov)
+        kernels(p).sgd_update(p, g, velocity, self.lr, self.momentum, self.weight_decay, self.nesterov)
 
 
 class Adam(Optimizer):

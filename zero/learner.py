@@ -71,7 +71,6 @@ class Learner:
         A non-finite loss or gradient leaves the network untouched.
         """
         settings = self.config.learner
-        self.network.train()
         self.optimizer.zero_grad()
         features = self.network.features(nn.Tensor(batch.planes))
         policy, value = self.network.policy(features), self.network.value(features)

@@ -81,6 +81,11 @@ def _fast_conv(x, w_shape, stride, padding, isa):
         *x.shape[1:3], *w_shape)
 
 
+def _is_dense_layer(x, w, stride, padding):
+    """Whether a convolution is the same linear layer at every point."""
+    return w.shape[:2] == (1, 1) and stride == 1 and padding in ("same", 0) and x.ndim == 4
+
+
 def _check_channels(name, got, expected, what):
     if got != expected:
         raise ValueError(f"{name}: {what} has {got} channels, the filter {expected}")
@@ -92,7 +97,7 @@ def conv2d(x, w, bias=None, stride=1, padding="same", *, isa=None, tile=None):
     Raises ValueError if the channels of `x` and `w` differ.
     """
     amx, isa = _use_amx(isa, _precision), isa or _isa
-    if w.shape[:2] == (1, 1) and stride == 1 and padding in ("same", 0) and x.ndim == 4:
+    if _is_dense_layer(x, w, stride, padding):
         return linear(x.reshape(-1, x.shape[3]), w[0, 0], bias, isa=isa).reshape(*x.shape[:3], w.shape[3])
     if not (_fast_conv(x, w.shape, stride, padding, isa) and _is_float32(x, w, bias)):
         return reference.conv2d(x, w, bias, stride, padding)
@@ -105,6 +110,8 @@ def conv2d(x, w, bias=None, stride=1, padding="same", *, isa=None, tile=None):
 def conv2d_grad_input(g, w, x_shape, stride=1, padding="same", *, isa=None, tile=None):
     """See `nn.reference.conv2d_grad_input`: the same kernel with the filter turned round and transposed."""
     amx, isa = _use_amx(isa, _precision), isa or _isa
+    if _is_dense_layer(g, w, stride, padding):
+        return linear(g.reshape(-1, g.shape[3]), w[0, 0].T, isa=isa).reshape(x_shape)
     if not (_fast_conv(g, w.shape, stride, padding, isa) and _is_float32(g, w)):
         return reference.conv2d_grad_input(g, w, x_shape, stride, padding)
     _check_channels("conv2d_grad_input", g.shape[3], w.shape[3], "the gradient")
@@ -151,6 +158,13 @@ def bn_act_backward(g, out, y, mean, inv_std, gamma, relu=True, need_residual=Fa
         return reference.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need_residual)
     return _kernels.bn_act_backward(*_dense(g, out, y, mean, inv_std, gamma), relu, need_residual, _choose(isa),
                                     _threads)
+
+
+def sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov):
+    """See `nn.reference.sgd_update`: one pass, which leaves `g` as it is."""
+    if _isa == "numpy" or not _is_float32(p, g, velocity):
+        return reference.sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov)
+    _kernels.sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov)
 
 
 def _fused(x, w, stride, isa):

@@ -45,6 +45,8 @@ cdef extern from "engine.hpp" namespace "nn" nogil:
         const Kernels&, const Conv&, const float* g, const float* out, const float* y, const float* mean,
         const float* inv_std, const float* gamma, const float* x, const float* weight, float* gx, float* gw,
         float* dgamma, float* dbeta, float* masked, int boards, int threads) except +
+    void _sgd_update "nn::sgd_update"(float* p, const float* g, float* velocity, long size, float lr, float momentum,
+                                      float weight_decay, cpp_bool nesterov)
     cdef cppclass _Tower "nn::Tower":
         _Tower(const Kernels&, int rows, int cols) except +
         void add(Tile, const float* weight, const float* bias, int inputs, int outputs, int residual,
@@ -259,6 +261,16 @@ def conv_bn_act_backward(g, out, y, mean, inv_std, gamma, x, weight, cpp_bool re
     with nogil:
         _conv_bn_backward(kernels[0], shape, pg, po, py, pm, pi, pa, px, pw, to_x, to_w, da, db, res, boards, threads)
     return gx, gw, dgamma, dbeta, masked
+
+
+def sgd_update(float[::1] p, const float[::1] g, float[::1] velocity, float lr, float momentum, float weight_decay,
+               cpp_bool nesterov):
+    """See `nn.reference.sgd_update`."""
+    if not p.shape[0] == g.shape[0] == velocity.shape[0]:
+        raise ValueError("sgd_update: the arrays differ in size")
+    if p.shape[0]:
+        with nogil:
+            _sgd_update(&p[0], &g[0], &velocity[0], p.shape[0], lr, momentum, weight_decay, nesterov)
 
 
 cdef class Tower:

@@ -35,6 +35,9 @@ void conv_bn_act_backward(const Kernels&, const Conv&, const float* g, const flo
                           const float* mean, const float* inv_std, const float* gamma, const float* x,
                           const float* weight, float* gx, float* gw, float* dgamma, float* dbeta, float* masked,
                           int boards, int threads);
+// One pass over the parameters instead of numpy's five.
+void sgd_update(float* p, const float* g, float* velocity, long size, float lr, float momentum, float weight_decay,
+                bool nesterov);
 
 // Inference of a stack of 3x3 convolutions; a thread takes a few boards at a time through all layers.
 class Tower {

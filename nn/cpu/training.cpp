@@ -213,4 +213,13 @@ void conv_bn_act_backward(const Kernels& k, const Conv& c, const float* g, const
     sum.finish(gw);
 }
 
+void sgd_update(float* p, const float* g, float* velocity, long size, float lr, float momentum, float weight_decay,
+                bool nesterov) {
+    for (long i = 0; i < size; i++) {
+        const float slope = g[i] + weight_decay * p[i];
+        velocity[i] = momentum * velocity[i] + slope;
+        p[i] -= lr * (nesterov ? slope + momentum * velocity[i] : velocity[i]);
+    }
+}
+
 }  // namespace nn

@@ -79,6 +79,17 @@ def bn(t, training, relu=True, mask=None):
     return ops.bn_act(*t, running_mean=mean, running_var=var, training=training, relu=relu, mask=mask)
 
 
+def conv_bn(t, stride):
+    mean, var = (on(t[0], np.full(2, value, t[0].dtype)).data for value in (0.3, 1.5))
+    return ops.conv_bn_act(*t, running_mean=mean, running_var=var, stride=stride)
+
+
+def torch_conv_bn(torch, t, stride):
+    y = torch.nn.functional.conv2d(nchw(t[0]), t[1].permute(3, 2, 0, 1), stride=stride, padding=1)
+    y = torch.nn.functional.batch_norm(y, None, None, t[2], t[3], True)
+    return torch.relu(nhwc(y) + (t[4] if len(t) > 4 else 0))
+
+
 def softplus(torch, x):
     return torch.nn.functional.softplus(x)
 
@@ -176,6 +187,10 @@ CASES = [
                                          torch.full((3,), 1.5, dtype=torch.double))),
     Case("bn_plain", normal((7, 3), (3,), (3,)), lambda *t: bn(t, True, relu=False),
          lambda torch, x, g, b: torch.nn.functional.batch_norm(x, None, None, g, b, True)),
+    Case("conv_bn_act", normal((3, 5, 4, 3), (3, 3, 3, 2), (2,), (2,), (3, 5, 4, 2)), lambda *t: conv_bn(t, 1),
+         lambda torch, *t: torch_conv_bn(torch, t, 1)),
+    Case("conv_bn_act_stride", normal((3, 5, 5, 3), (3, 3, 3, 2), (2,), (2,)), lambda *t: conv_bn(t, 2),
+         lambda torch, *t: torch_conv_bn(torch, t, 2)),
     Case("layer_norm", normal((2, 4, 5), (5,), (5,)), ops.layer_norm,
          lambda torch, x, g, b: torch.nn.functional.layer_norm(x, (5,), g, b)),
     Case("softmax", normal((2, 3, 4)), lambda a: a.softmax(1), lambda torch, a: a.softmax(1)),

@@ -208,6 +208,84 @@ def test_bn_threads_agree(rng, two_threads):
         assert a is b is None or np.allclose(a, b, atol=1e-3)
 
 
+# ---------------------------------------------------------------- a training step's fused parts
+def check_conv_bn_act(rng, shape, isa, relu, with_residual, threads=1):
+    """Forward and backward against the parts in float64; the ReLU's mask is the fused forward's."""
+    n, rows, cols, ci, co = shape
+    x, w, _, g = conv_operands(rng, *shape)
+    gamma, beta, residual = normal(rng, co), normal(rng, co), normal(rng, n, rows, cols, co) if with_residual else None
+    x64, w64, g64, gamma64 = (a.astype(np.float64) for a in (x, w, g, gamma))
+    cpu.set_threads(threads)
+    try:
+        y, out, mean, inv_std = cpu.conv_bn_act_forward(x, w, gamma, beta, residual, relu=relu, isa=isa)
+        got = cpu.conv_bn_act_backward(g, out, y, mean, inv_std, gamma, x, w, relu, True, with_residual, isa=isa)
+        no_input = cpu.conv_bn_act_backward(g, out, y, mean, inv_std, gamma, x, w, relu, False, with_residual, isa=isa)
+    finally:
+        cpu.set_threads(1)
+    y64, *expected = reference.conv_bn_act_forward(x64, w64, gamma64, beta, residual, relu=relu)
+    for ours, theirs in zip((y, out, mean, inv_std), (y64, *expected), strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * max(1, np.abs(theirs).max()))
+    want = reference.conv_bn_act_backward(g64, out, y64, *expected[1:], gamma64, x64, w64, relu, True, with_residual)
+    for ours, theirs in zip(got, want, strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=2e-4 * max(1, np.abs(theirs).max()))
+    assert no_input[0] is None
+    for a, b in zip(no_input[1:], got[1:], strict=True):
+        assert a is b is None or np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("shape", [(2, 1, 2, 1, 1), (3, 9, 9, 17, 64), (2, 6, 7, 64, 33), (40, 3, 3, 8, 48)], ids=str)
+@pytest.mark.parametrize("relu, with_residual", [(True, True), (True, False), (False, True)])
+def test_conv_bn_act(rng, isa, shape, relu, with_residual):
+    check_conv_bn_act(rng, shape, isa, relu, with_residual)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_conv_bn_act_on_threads(rng, threads):
+    check_conv_bn_act(rng, (37, 6, 7, 20, 24), ISAS[0], True, True, threads)
+
+
+def test_conv_bn_act_of_other_convolutions_is_its_parts(rng):
+    for kernel, stride in ((1, 1), (3, 2), (5, 1)):
+        x, w, gamma, beta = (normal(rng, *s) for s in ((3, 6, 6, 8), (kernel, kernel, 8, 4), (4,), (4,)))
+        got = cpu.conv_bn_act_forward(x, w, gamma, beta, stride=stride)
+        want = reference.conv_bn_act_forward(x, w, gamma, beta, stride=stride)
+        for a, b in zip(got, want, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+        g = normal(rng, *got[0].shape)
+        got = cpu.conv_bn_act_backward(g, want[1], want[0], *want[2:], gamma, x, w, stride=stride)
+        want = reference.conv_bn_act_backward(g, want[1], want[0], *want[2:], gamma, x, w, stride=stride)
+        for a, b in zip(got[:4], want[:4], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_a_mean_far_from_zero_does_not_cancel_across_threads(rng, two_threads):
+    """The threads' moments are joined: their first rows differ, their sums must not."""
+    y = normal(rng, 6000, 24) + 1000
+    y[:3000] += 50
+    one = np.ones(24, np.float32)
+    _, mean, inv_std = cpu.bn_act_forward(y, one, one)
+    np.testing.assert_allclose(mean, y.astype(np.float64).mean(0), rtol=1e-6)
+    np.testing.assert_allclose(inv_std, 1 / np.sqrt(y.astype(np.float64).var(0) + 1e-5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_sgd_update(rng, nesterov):
+    arrays = [normal(rng, 1001) for _ in range(3)]
+    ours, theirs = [a.copy() for a in arrays], [a.copy() for a in arrays]
+    for _ in range(3):
+        cpu.sgd_update(*ours, 0.1, 0.9, 1e-2, nesterov)
+        theirs[1][...] = arrays[1]  # the reference uses its gradient up
+        reference.sgd_update(*theirs, 0.1, 0.9, 1e-2, nesterov)
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours[2], theirs[2], rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="differ in size"):
+        cpu.sgd_update(ours[0], ours[1][:7].copy(), ours[2], 0.1, 0.9, 0.0, nesterov)
+
+
 # ---------------------------------------------------------------- instruction sets, threads, processes
 def test_isa_by_environment():
     code = "from nn import cpu; print(cpu.isa())"

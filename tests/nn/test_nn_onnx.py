@@ -15,8 +15,8 @@ pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 from nn import onnx  # noqa: E402
 
-NOT_FOR_INFERENCE = ("cross_entropy", "mse", "huber", "dropout", "bn_act_train", "bn_plain", "index_pair", "index_mask",
-                     "bn_act_masked", "global_pool_masked")
+NOT_FOR_INFERENCE = ("cross_entropy", "mse", "huber", "dropout", "bn_act_train", "bn_plain", "bn_act_masked",
+                     "conv_bn_act", "global_pool_masked", "index_pair", "index_mask")
 
 
 def session(model):
