@@ -38,3 +38,13 @@ class SearchResult(NamedTuple):
     """The principal variation: `best`, then the most visited actions."""
     simulations: int
     """Done by this search."""
+
+    @property
+    def policy_value(self) -> float:
+        """What the policy target expects: the mean of q weighted by `policy` over visited actions; the true value if
+        that is proven. Sequential halving spends visits on weak actions, which lower `value` but not this."""
+        if self.proven_value is not None:
+            return float(self.proven_value)
+        weights = np.where(self.visits > 0, self.policy, 0)
+        total = float(weights.sum())
+        return float(weights @ self.q) / total if total > 0 else self.value

@@ -50,7 +50,7 @@ class Admission:
             raise ValueError("played with another seed")
         self._check_values(record)
         self._check_policies(record)
-        if record.surprises is None or not (record.surprises >= 0).all() or np.isinf(record.surprises).any():
+        if not (record.surprises >= 0).all() or np.isinf(record.surprises).any():
             raise ValueError("a surprise is no number of 0 or more")
         moves, counts, actions = (part.astype(np.uint16) for part in (record.moves, record.counts, record.actions))
         movers, outcome = replay_game(self.game, moves, counts, actions)
@@ -66,6 +66,8 @@ class Admission:
             raise ValueError(f"ply {min(random_plies, allowed) + 1}: its value is not a number")
         if not (np.abs(record.values[random_plies:]) <= 1).all():  # NaN fails too
             raise ValueError("a value is no number from -1 to 1")
+        if not np.isin(record.values[record.proven :], (-1, 0, 1)).all():
+            raise ValueError("a proven value is not a result")
 
     def _check_policies(self, record: GameRecord) -> None:
         """Each adds up to 1, but for what float16 rounds and the record leaves out."""

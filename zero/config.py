@@ -72,17 +72,23 @@ class SelfPlayConfig:
     """How games are played."""
 
     sims: int = 32  # simulations a move
+    full_share: float = 1.0  # share of moves searched with `sims` and made policy targets (mcts_ext.playout_cap)
+    fast_sims: int = 0  # simulations of the other moves, which only bring the game to its result
     games: int = 256  # games an iteration: between two publications of the network
     lanes: int = 64  # games in lockstep in one worker: the batch of the network
     temperature: float = 1.0  # of the move choice in the first `temperature_plies`
     temperature_plies: int = 12  # afterwards the search's best move is played
     cache: int = 0  # positions whose evaluation a worker remembers
     end_when_proven: bool = False  # with search.solver: a game ends, with its true result, once the search proved it
+    proof_moves: int = 0  # moves alpha-beta may try to prove a position of an ended game (mcts_ext.endgame); 0 = none
     random_plies: int = 0  # games start with up to this many uniformly random moves, for diversity
 
     def __post_init__(self) -> None:
         at_least(self, 1, "sims", "games", "lanes")
-        at_least(self, 0, "temperature", "temperature_plies", "cache", "random_plies")
+        at_least(self, 0, "temperature", "temperature_plies", "cache", "proof_moves", "random_plies")
+        within(self, 0, self.sims, "fast_sims")
+        if not 0 < self.full_share <= 1:
+            raise SettingError("full_share", self.full_share, "must be above 0, at most 1")
 
 
 @dataclass(frozen=True)
@@ -96,10 +102,11 @@ class ReplayConfig:
     window_max: int = 5_000_000
     samples_per_position: float = 4.0  # how often the learner sees a position on average
     surprise_share: float = 0.0  # of the samples, given to positions by how far the search left the prior (KataGo: 0.5)
+    value_lambda: float = 0.9  # value targets are lambda-returns: 1 = the game's result, 0 = the search's value alone
 
     def __post_init__(self) -> None:
         at_least(self, 1, "window_min", "window_max")
-        within(self, 0, 1, "window_power", "window_scale", "surprise_share")
+        within(self, 0, 1, "window_power", "window_scale", "surprise_share", "value_lambda")
         if not self.samples_per_position > 0:
             raise SettingError("samples_per_position", self.samples_per_position, "must be more than 0")
 
@@ -123,7 +130,6 @@ class LearnerConfig:
     moves_left_weight: float = 0.0  # for the plies to the end of the game, as played (lc0)
     ownership_weight: float = 0.0  # for who owns each point at the end, in games that are counted (KataGo: 1.5)
     score_weight: float = 0.0  # for the margin at the end, in such games
-    search_value_share: float = 0.5  # the value target is (1 - share) * result + share * the search's value
     gradient_clip: float = 5.0  # L2 norm; 0 = none
     ema: float = 0.0  # decay per step of the averaged weights that are published; 0 = publish the raw ones
     swa: float = 0.0  # last share of the budget, from whose start on the published weights are the mean of all since
@@ -134,7 +140,7 @@ class LearnerConfig:
         at_least(self, 0, "weight_decay", "value_weight", "gradient_clip")
         at_least(self, 0, "reply_weight", "soft_policy_weight", "moves_left_weight", "ownership_weight", "score_weight")
         at_least(self, 0, "warmup_steps")
-        within(self, 0, 1, "momentum", "final_lr", "search_value_share", "ema", "swa")
+        within(self, 0, 1, "momentum", "final_lr", "ema", "swa")
         if not self.lr > 0:
             raise SettingError("lr", self.lr, "must be more than 0")
         if self.schedule == "drops" and not (

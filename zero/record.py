@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MAGIC = b"ZGR1"
+MAGIC = b"ZGR2"
 FRAME = struct.Struct("<4sII")  # magic, payload bytes, CRC-32 of the payload
-HEADER = struct.Struct("<QQIHb")  # index with the format in its top byte, seed, weights version, plies, result
-FORMAT_SHIFT = 56  # format 0: records without surprises, as they once were; 1: with them
+HEADER = struct.Struct("<QQIHHb")  # index, seed, weights version, plies, proven, result
 
 
 @dataclass(frozen=True)
@@ -21,38 +20,35 @@ class GameRecord:
     """One finished game of `p` plies.
 
     index: number of the game in its run; seed: of its random choices; version: of the network's weights.
-    result: +1 the first player won, -1 lost, 0 draw.
+    result: +1 the first player won, -1 lost, 0 draw. proven: from this ply on, values are proven (`p`: none is).
     moves `[p]` uint16; values `[p]` float16, the search's value for the player to move (NaN: not searched).
     policies: counts `[p]` uint16 non-zero entries of each ply's target (0: no target for this ply), their
     actions `[sum]` uint16 and probs `[sum]` float16.
-    surprises `[p]` float16: the divergence KL(target || network's prior) in nats, 0 for a ply without a target; None
-    in records from before it was kept.
+    surprises `[p]` float16: the divergence KL(target || network's prior) in nats, 0 for a ply without a target.
     """
 
     index: int
     seed: int
     version: int
+    proven: int
     result: int
     moves: np.ndarray
     values: np.ndarray
     counts: np.ndarray
     actions: np.ndarray
     probs: np.ndarray
-    surprises: np.ndarray | None = None
+    surprises: np.ndarray
 
     def to_bytes(self) -> bytes:
-        kept = self.surprises is not None
-        index = self.index | kept << FORMAT_SHIFT
-        head = HEADER.pack(index, self.seed, self.version, len(self.moves), self.result)
-        parts = [
+        head = HEADER.pack(self.index, self.seed, self.version, len(self.moves), self.proven, self.result)
+        parts = (
             self.moves.astype("<u2"),
             self.values.astype("<f2"),
             self.counts.astype("<u2"),
             self.actions.astype("<u2"),
             self.probs.astype("<f2"),
-        ]
-        if kept:
-            parts.append(self.surprises.astype("<f2"))
+            self.surprises.astype("<f2"),
+        )
         return head + b"".join(part.tobytes() for part in parts)
 
     @classmethod
@@ -60,10 +56,7 @@ class GameRecord:
         """Raises `ValueError` if the payload is not a whole record."""
         if len(payload) < HEADER.size:
             raise ValueError("record shorter than its header")
-        index, seed, version, plies, result = HEADER.unpack_from(payload)
-        form, index = index >> FORMAT_SHIFT, index & ((1 << FORMAT_SHIFT) - 1)
-        if form > 1:
-            raise ValueError(f"record of format {form}, which a later version of Zero wrote")
+        index, seed, version, plies, proven, result = HEADER.unpack_from(payload)
         at = HEADER.size
 
         def take(dtype: str, count: int) -> np.ndarray:
@@ -75,10 +68,12 @@ class GameRecord:
         moves, values, counts = take("<u2", plies), take("<f2", plies), take("<u2", plies)
         entries = int(counts.sum(dtype=np.int64))
         actions, probs = take("<u2", entries), take("<f2", entries)
-        surprises = take("<f2", plies) if form == 1 else None
+        surprises = take("<f2", plies)
+        if proven > plies:
+            raise ValueError(f"record of {plies} plies, proven from ply {proven} on")
         if at != len(payload):
             raise ValueError(f"record of {len(payload)} bytes should have {at}")
-        return cls(index, seed, version, result, moves, values, counts, actions, probs, surprises)
+        return cls(index, seed, version, proven, result, moves, values, counts, actions, probs, surprises)
 
 
 def frame(payload: bytes) -> bytes:

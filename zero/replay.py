@@ -101,7 +101,7 @@ def sampling_weights(record: GameRecord, surprise_share: float) -> np.ndarray:
     "Policy Surprise Weighting").
     """
     plies = len(record.moves)
-    surprises = np.zeros(plies) if record.surprises is None else record.surprises.astype(np.float64)
+    surprises = record.surprises.astype(np.float64)
     total = surprises.sum()
     if total <= 0:
         return np.ones(plies)
@@ -114,10 +114,10 @@ class Replay:
     def __init__(self, game: Game, config: ReplayConfig):
         self.game, self.config = game, config
         self.games = 0
-        self._moves, self._values = Column("u2"), Column("f4")
+        self._moves = Column("u2")
         self._starts = Column("i8")  # per position: where its game's moves start
         self._ends = Column("i8")  # per position: where they end
-        self._results = Column("i1")  # per position: the game's result for the player to move
+        self._values, self._draws = Column("f4"), Column("f4")  # per position: the value target and its drawn share
         self._policy_at = Column("i8")  # per position: where its policy entries start
         self._counts = Column("u2")
         self._actions, self._probs = Column("u2"), Column("f4")
@@ -140,9 +140,10 @@ class Replay:
         self._starts.extend(np.full(plies, self._moves.size))
         self._ends.extend(np.full(plies, self._moves.size + plies))
         self._policy_at.extend(ends - record.counts)
-        self._results.extend(self._mover_results(record))
+        values, draws = self._value_targets(record)
+        self._values.extend(values)
+        self._draws.extend(draws)
         self._moves.extend(record.moves)
-        self._values.extend(record.values)
         self._counts.extend(record.counts)
         self._actions.extend(record.actions)
         self._probs.extend(record.probs)
@@ -153,28 +154,42 @@ class Replay:
         self._mass.extend(before + np.cumsum(sampling_weights(record, self.config.surprise_share)))
         self.games += 1
 
-    def _mover_results(self, record: GameRecord) -> np.ndarray:
-        """The result for the player to move at each ply: here, and only here, a record changes perspective."""
-        state = self.game.new_state()
-        signs = np.empty(len(record.moves), np.int8)
+    def _value_targets(self, record: GameRecord) -> tuple[np.ndarray, np.ndarray]:
+        """`Batch.value` and `Batch.draw` of a game: lambda-returns (Sutton & Barto 2018, section 12.1).
+
+        y(t) = (1 - lambda) v(t) + lambda y(t + 1), v the search's value and y(end) the result: what was found later
+        counts for earlier positions, but fades. A position without a search has y(t) = y(t + 1), a proven one its
+        value. Here, and only here, a record changes perspective.
+        """
+        state, signs = self.game.new_state(), np.empty(len(record.moves), np.float32)
         for ply, move in enumerate(record.moves):
             signs[ply] = 1 if state.to_move == 0 else -1
             state.play(int(move))
-        return signs * np.int8(record.result)
+        fade = self.config.value_lambda
+        target, draw = float(record.result), float(record.result == 0)
+        targets, draws = np.empty_like(signs), np.empty_like(signs)
+        for ply in reversed(range(len(record.moves))):
+            value = float(signs[ply] * record.values[ply])
+            if ply >= record.proven:
+                target, draw = value, float(value == 0)
+            elif not np.isnan(value):
+                target, draw = fade * target + (1 - fade) * value, fade * draw
+            targets[ply], draws[ply] = target, draw
+        return signs * targets, draws
 
-    def sample(self, size: int, rng: np.random.Generator, search_value_share: float) -> Batch:
+    def sample(self, size: int, rng: np.random.Generator) -> Batch:
         """`size` positions drawn from the window by their weights, each in a random symmetry of the game."""
         first, mass = self.positions - self.window, self._mass.view
         drawn = rng.uniform(mass[first - 1] if first else 0.0, mass[-1], size)
         at = np.minimum(np.searchsorted(mass, drawn, side="right"), self.positions - 1)
         symmetry = rng.integers(0, len(self.game.symmetries), size)
-        return self._symmetric(self.batch(at, search_value_share), symmetry)
+        return self._symmetric(self.batch(at), symmetry)
 
-    def batch(self, at: np.ndarray, search_value_share: float) -> Batch:
+    def batch(self, at: np.ndarray) -> Batch:
         """The positions numbered `at` `[n]`, as they were played."""
         starts = self._starts.view[at]
         planes, legal = encode_positions(self.game, self._moves.view, starts, (at - starts).astype(np.int32))
-        value, draw = self._value_targets(at, search_value_share)
+        value, draw = self._values.view[at], self._draws.view[at]
         counted = self._final_counts(at) if self._counts_points else (None, None)
         return Batch(planes, legal, self._policies(at), value, draw, self._replies(at), self._moves_left(at), *counted)
 
@@ -189,13 +204,6 @@ class Replay:
         sums = policy.sum(axis=1, keepdims=True)
         np.divide(policy, sums, out=policy, where=sums > 0)  # float16 probabilities do not sum to 1 exactly
         return policy
-
-    def _value_targets(self, at: np.ndarray, search_value_share: float) -> tuple[np.ndarray, np.ndarray]:
-        """`Batch.value` and `Batch.draw`."""
-        results, searched = self._results.view[at].astype(np.float32), self._values.view[at]
-        share = np.where(np.isnan(searched), 0, np.float32(search_value_share))
-        value = (1 - share) * results + share * np.nan_to_num(searched)
-        return value.astype(np.float32), ((1 - share) * (results == 0)).astype(np.float32)
 
     def _replies(self, at: np.ndarray) -> np.ndarray:
         """The policy targets of the positions that follow; zeros behind the last move of a game."""

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mcts_ext.cache import EvaluationCache
-from mcts_ext.result import SearchResult
+from mcts_ext.endgame import Endgame
+from mcts_ext.playout_cap import PlayoutCap
+from mcts_ext.result import UNPROVEN, SearchResult
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.config import Config
@@ -47,6 +49,7 @@ class Lane:
     rng: np.random.Generator
     state: State
     random_plies: int
+    full: bool = True  # whether the present search makes a policy target
     moves: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     policies: list[np.ndarray] = field(default_factory=list)
@@ -77,6 +80,9 @@ class SelfPlayWorker:
         entries = config.selfplay.cache
         self.cache = EvaluationCache(self.game, entries) if entries else None
         self.search = Search(self.game, config.selfplay.lanes, config.search, config.seed, cache=self.cache)
+        settings = config.selfplay
+        self.cap = PlayoutCap(settings.sims, settings.fast_sims, settings.full_share)
+        self.endgame = Endgame(self.game) if settings.proof_moves else None
         self.lanes: dict[int, Lane] = {}
         self.queue: deque[int] = deque()
         self.version = -1
@@ -130,11 +136,15 @@ class SelfPlayWorker:
     def _search(self) -> int:
         settings = self.config.selfplay
         searching = [slot for slot, lane in self.lanes.items() if len(lane.moves) >= lane.random_plies]
+        total = 0
         for slot in searching:
             exploring = len(self.lanes[slot].moves) < settings.temperature_plies
-            self.search.start(slot, settings.sims, noise=exploring)
+            lane = self.lanes[slot]
+            sims, lane.full = self.cap.draw(lane.rng)
+            self.search.start(slot, sims, noise=exploring)
+            total += sims
         self.search.run(self._timed_evaluate)
-        return settings.sims * len(searching)
+        return total
 
     def _timed_evaluate(self, planes: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         begin = time.perf_counter()
@@ -153,7 +163,8 @@ class SelfPlayWorker:
                 action, value, policy = int(lane.rng.choice(lane.state.legal_actions())), np.nan, None
             else:
                 result = self.search.result(slot)
-                action, value, policy = self._choose(lane, result), float(result.value), result.policy
+                action, value = self._choose(lane, result), result.policy_value
+                policy = result.policy if lane.full else None
                 if self.config.selfplay.end_when_proven:
                     proven = result.proven_value
             lane.moves.append(action)
@@ -178,8 +189,39 @@ class SelfPlayWorker:
                 return int(lane.rng.choice(len(weights), p=weights / weights.sum()))
         return result.best
 
+    def _prove(self, lane: Lane) -> int:
+        """Proves positions from the last one backwards until one takes too long; returns the first proven ply.
+
+        Their values become the true ones, and moves that give value away leave their policy targets.
+        """
+        moves = self.config.selfplay.proof_moves
+        first = len(lane.moves)
+        if not moves:
+            return first
+        self.endgame.clear()
+        states = [self.game.new_state()]
+        for move in lane.moves[:-1]:
+            states.append(states[-1].copy())
+            states[-1].play(move)
+        while first > 0:
+            value = self.endgame.value(states[first - 1], moves)
+            if value is None:
+                break
+            first -= 1
+            lane.values[first] = value
+            if lane.policies[first] is not None:
+                lane.policies[first] = self._without_losses(states[first], value, lane.policies[first])
+        return first
+
+    def _without_losses(self, state: State, value: int, policy: np.ndarray) -> np.ndarray:
+        """The policy target of a position of that value without the moves that are proven to give it away."""
+        values = self.endgame.values(state, self.config.selfplay.proof_moves)
+        kept = np.where((values != UNPROVEN) & (values < value), 0, policy)
+        return kept / kept.sum() if kept.sum() > 0 else (values == value) / (values == value).sum()
+
     def _record(self, lane: Lane, result: int) -> GameRecord:
         """The record of a game with that result, seen by the first player."""
+        proven = self._prove(lane)
         counts, actions, probs = [], [], []
         for policy in lane.policies:
             chosen = np.empty(0, np.int64) if policy is None else np.flatnonzero(policy > 1e-4)
@@ -190,6 +232,7 @@ class SelfPlayWorker:
             lane.index,
             lane.seed,
             self.version,
+            proven,
             result,
             np.array(lane.moves, np.uint16),
             np.array(lane.values, np.float16),

@@ -248,7 +248,7 @@ class Supervisor:
         total, steps, began = Losses(), int(tokens // settings.batch), time.monotonic()
         for step in range(steps):
             sampled_from = time.monotonic()
-            batch = self.replay.sample(settings.batch, rng, settings.search_value_share)
+            batch = self.replay.sample(settings.batch, rng)
             self.work.data_seconds += time.monotonic() - sampled_from
             losses = self.learner.step(batch, progress)
             self.work.learn_seconds = time.monotonic() - began

@@ -209,7 +209,8 @@ def a_run(folder, games: int = 8):
     for index in range(games):
         moves = np.array([0, 1, 0, 1, 0, 1, 0], np.uint16)
         values, counts = np.zeros(7, np.float16), np.zeros(7, np.uint16)
-        log.append(GameRecord(index, 0, 1, 1, moves, values, counts, none, np.zeros(0, np.float16)))
+        log.append(GameRecord(index, 0, 1, len(moves), 1, moves, values, counts, none, np.zeros(0, np.float16),
+                              np.zeros(len(moves), np.float16)))
     log.close()
     return folder
 

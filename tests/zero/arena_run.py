@@ -24,8 +24,9 @@ def random_record(game, index, rng):
     values = np.array([outcome * (1 if k % 2 == 0 else -1) for k in range(n)]) * rng.random(n)
     values[0] = np.nan
     actions = np.array([[move, (move + 1) % game.num_actions] for move in moves]).ravel()
-    return GameRecord(index, 7, index % 2, int(outcome), np.array(moves, np.uint16), values.astype(np.float16),
-                      np.full(n, 2, np.uint16), actions.astype(np.uint16), np.tile([0.75, 0.25], n).astype(np.float16))
+    return GameRecord(index, 7, index % 2, n, int(outcome), np.array(moves, np.uint16), values.astype(np.float16),
+                      np.full(n, 2, np.uint16), actions.astype(np.uint16), np.tile([0.75, 0.25], n).astype(np.float16),
+                      np.zeros(n, np.float16))
 
 
 def make_run(root, name="connect4", games=24):

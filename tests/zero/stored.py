@@ -20,7 +20,7 @@ def random_record(game, index):
     values = rng.uniform(-1, 1, n).astype(np.float16)
     values[0] = np.nan  # not searched
     record = GameRecord(
-        index, 0, 0, result, np.array(moves, np.uint16), values, np.ones(n, np.uint16),
-        np.array(moves, np.uint16), np.ones(n, np.float16),
+        index, 0, 0, n, result, np.array(moves, np.uint16), values, np.ones(n, np.uint16),
+        np.array(moves, np.uint16), np.ones(n, np.float16), np.zeros(n, np.float16),
     )  # fmt: skip
     return record, planes, legal, movers

@@ -77,7 +77,6 @@ FAULTS = {
     "sum": (lambda r: {"probs": r.probs / 2}, "adds up to 0.5"),
     "repeated action": (twice, "names an action twice"),
     "NaN surprise": (lambda r: {"surprises": nan(r.surprises)}, "a surprise is no number"),
-    "no surprises": (lambda r: {"surprises": None}, "a surprise is no number"),
     "illegal move": (lambda r: {"moves": first_set(r.moves, 200)}, "ply 1: its move is illegal"),
     "occupied": (lambda r: {"moves": np.append(r.moves[:1], r.moves[:-1])}, "is illegal"),
     "illegal policy": (lambda r: {"actions": last_set(r.actions, 99)}, "its policy names an illegal move"),

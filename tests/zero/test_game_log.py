@@ -19,13 +19,14 @@ def make_record(index, plies=9, seed=0):
         index,
         int(rng.integers(1 << 62)),
         3,
+        int(rng.integers(0, plies + 1)),
         int(rng.integers(-1, 2)),
         rng.integers(0, 80, plies).astype(np.uint16),
         rng.uniform(-1, 1, plies).astype(np.float16),
         counts.astype(np.uint16),
         rng.integers(0, 80, counts.sum()).astype(np.uint16),
         rng.uniform(0, 1, counts.sum()).astype(np.float16),
-        rng.exponential(0.2, plies).astype(np.float16) if index % 2 else None,  # as written now, and once
+        rng.exponential(0.2, plies).astype(np.float16),
     )
 
 
@@ -38,7 +39,7 @@ def test_a_record_reads_back(index, plies):
     record = make_record(index, plies)
     again = GameRecord.from_bytes(record.to_bytes())
     assert same(record, again)
-    assert (again.index, again.seed, again.result) == (record.index, record.seed, record.result)
+    assert (again.index, again.proven, again.result) == (record.index, record.proven, record.result)
 
 
 def test_every_truncation_of_a_record_is_refused():

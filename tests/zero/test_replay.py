@@ -15,21 +15,17 @@ from zero.replay import Replay, window_size
 @pytest.mark.parametrize("name", ["tictactoe", "connect4"])
 def test_positions_are_rebuilt_as_they_were_played(name):
     game = make_game(name)
-    replay = Replay(game, ReplayConfig())
+    replay = Replay(game, ReplayConfig(value_lambda=1.0))
     at = 0
     for index in range(30):
         record, planes, legal, movers = random_record(game, index)
         replay.add(record)
         n = len(planes)
-        batch = replay.batch(np.arange(at, at + n), 0.0)
+        batch = replay.batch(np.arange(at, at + n))
         np.testing.assert_array_equal(batch.planes, planes)
         np.testing.assert_array_equal(batch.legal, legal)
         np.testing.assert_array_equal(batch.policy.argmax(1), record.moves)
         np.testing.assert_array_equal(batch.value, [record.result if m == 0 else -record.result for m in movers])
-        mixed = replay.batch(np.arange(at, at + n), 0.5).value
-        expected = 0.5 * batch.value + 0.5 * record.values.astype(np.float32)
-        expected[0] = batch.value[0]
-        np.testing.assert_allclose(mixed, expected, atol=1e-6)
         at += n
     assert replay.positions == at and replay.games == 30
 
@@ -42,7 +38,7 @@ def test_auxiliary_targets_come_from_the_rest_of_the_game():
         record, *_ = random_record(game, index)
         at = np.arange(replay.positions, replay.positions + len(record.moves))
         replay.add(record)
-        batch = replay.batch(at, 0.0)
+        batch = replay.batch(at)
         np.testing.assert_array_equal(batch.reply[:-1].argmax(1), record.moves[1:])
         assert not batch.reply[-1].any() and (batch.reply[:-1].sum(1) == 1).all()
         np.testing.assert_array_equal(batch.moves_left, np.arange(len(at), 0, -1))
@@ -51,22 +47,22 @@ def test_auxiliary_targets_come_from_the_rest_of_the_game():
 def test_only_the_result_counts_as_a_draw():
     game = make_game("tictactoe")
     drawn = next(r for r in (random_record(game, index)[0] for index in range(99)) if r.result == 0)
-    replay = Replay(game, ReplayConfig())
+    replay = Replay(game, ReplayConfig(value_lambda=0.75))
     replay.add(drawn)
-    batch = replay.batch(np.arange(9), 0.25)
-    assert batch.draw.tolist() == [1.0] + [0.75] * 8  # the first position was not searched
-    np.testing.assert_allclose(batch.value[1:], 0.25 * drawn.values[1:].astype(np.float32), atol=1e-6)
+    expected = 0.75 ** np.arange(9, 0, -1)
+    expected[0] = expected[1]  # the first position was not searched
+    np.testing.assert_allclose(replay.batch(np.arange(9)).draw, expected, atol=1e-6)
 
 
 def test_the_count_of_a_game_is_seen_by_the_mover():
     """Go: every position of a game has its owners and its margin, with the sign of who is to move."""
     game = make_game("go5")
-    replay, at = Replay(game, ReplayConfig()), 0
+    replay, at = Replay(game, ReplayConfig(value_lambda=1.0)), 0
     for index in range(4):
         record, _, _, movers = random_record(game, index)
         replay.add(record)
         n = len(record.moves)
-        batch, at = replay.batch(np.arange(at, at + n), 0.0), at + n
+        batch, at = replay.batch(np.arange(at, at + n)), at + n
         state = game.new_state()
         for move in record.moves:
             state.play(int(move))
@@ -79,9 +75,10 @@ def test_the_count_of_a_game_is_seen_by_the_mover():
         turned = replay._symmetric(batch, np.full(n, 1))
         np.testing.assert_array_equal(turned.ownership[:, game.symmetries[1][1]], batch.ownership)
     cut = replace(record, moves=record.moves[:-1], values=record.values[:-1], counts=record.counts[:-1],
-                  actions=record.actions[:-1], probs=record.probs[:-1])  # fmt: skip
+                  actions=record.actions[:-1], probs=record.probs[:-1], surprises=record.surprises[:-1],
+                  proven=n - 1)  # fmt: skip
     replay.add(cut)
-    last = replay.batch(np.array([replay.positions - 1]), 0.0)
+    last = replay.batch(np.array([replay.positions - 1]))
     assert np.isnan(last.score).all() and np.isnan(last.ownership).all()
 
 
@@ -91,7 +88,7 @@ def test_replies_are_turned_with_the_board():
     replay = Replay(game, ReplayConfig())
     replay.add(record)
     at = np.arange(len(record.moves))
-    plain = replay.batch(at, 0.0)
+    plain = replay.batch(at)
     mirrored = replay._symmetric(plain, np.ones(len(at), int))
     np.testing.assert_array_equal(mirrored.reply, plain.reply[:, ::-1])
     np.testing.assert_array_equal(mirrored.policy, plain.policy[:, ::-1])
@@ -106,13 +103,47 @@ def test_the_winner_made_the_last_move():
         record, *_ = random_record(game, index)
         if record.result == 0:
             continue
-        replay = Replay(game, ReplayConfig())
+        replay = Replay(game, ReplayConfig(value_lambda=1.0))
         replay.add(record)
         last = len(record.moves) - 1
-        assert replay.batch(np.array([last]), 0.0).value[0] == 1
-        assert replay.batch(np.array([last - 1]), 0.0).value[0] == -1
+        assert replay.batch(np.array([last])).value[0] == 1
+        assert replay.batch(np.array([last - 1])).value[0] == -1
         seen.add(record.result)
     assert seen == {1, -1}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
+def test_value_targets_are_lambda_returns(share):
+    """Against the definition: the mean of the n-step returns, weighted (1 - lambda) lambda^(n - 1)."""
+    game = make_game("connect4")
+    record, _, _, movers = random_record(game, 3)
+    replay = Replay(game, ReplayConfig(value_lambda=share))
+    replay.add(record)
+    signs = np.array([1 if mover == 0 else -1 for mover in movers])
+    first_player = signs * record.values.astype(np.float64)
+    n = len(movers)
+    for ply in range(1, n):  # ply 0 was not searched
+        steps = n - ply  # values v(ply), v(ply + 1), ..., then the result
+        weights = [(1 - share) * share**k for k in range(steps)] + [share**steps]
+        expected = signs[ply] * (np.dot(weights[:-1], first_player[ply:]) + weights[-1] * record.result)
+        assert replay.batch(np.array([ply])).value[0] == pytest.approx(expected, abs=1e-5)
+    unsearched, following = replay.batch(np.array([0, 1])).value
+    assert unsearched == pytest.approx(-following)
+
+
+def test_proven_values_stand_and_are_what_earlier_targets_lead_to():
+    game = make_game("connect4")
+    record, _, _, movers = random_record(game, 3)
+    n, first = len(record.moves), len(record.moves) - 3
+    values = record.values.copy()
+    values[first:] = [1, 0, 1]  # whatever the result says
+    replay = Replay(game, ReplayConfig(value_lambda=1.0))
+    replay.add(replace(record, values=values, proven=first))
+    batch = replay.batch(np.arange(n))
+    np.testing.assert_array_equal(batch.value[first:], [1, 0, 1])
+    np.testing.assert_array_equal(batch.draw[first:], [0, 1, 0])
+    expected = [1 if mover == movers[first] else -1 for mover in movers[:first]]
+    np.testing.assert_array_equal(batch.value[:first], expected)
 
 
 def test_symmetric_samples_are_symmetric_positions():
@@ -130,7 +161,7 @@ def test_symmetric_samples_are_symmetric_positions():
                 new_mask = np.empty_like(mask)
                 new_mask[actions] = mask
                 known.add((mapped.tobytes(), new_mask.tobytes(), int(actions[move])))
-    batch = replay.sample(500, np.random.default_rng(0), 0.0)
+    batch = replay.sample(500, np.random.default_rng(0))
     drawn = {
         (p.tobytes(), m.tobytes(), int(q.argmax()))
         for p, m, q in zip(batch.planes, batch.legal, batch.policy, strict=True)
@@ -154,7 +185,7 @@ def test_samples_come_from_the_window_alone():
     replay = Replay(game, ReplayConfig(window_min=20, window_max=20))
     for index in range(10):
         replay.add(random_record(game, index)[0])
-    recent = {p.tobytes() for p in replay.batch(np.arange(replay.positions - 20, replay.positions), 0).planes}
+    recent = {p.tobytes() for p in replay.batch(np.arange(replay.positions - 20, replay.positions)).planes}
     symmetric = set()
     for data in recent:
         flat = np.frombuffer(data, np.float32).reshape(9, -1)
@@ -162,25 +193,25 @@ def test_samples_come_from_the_window_alone():
             mapped = np.empty_like(flat)
             mapped[points] = flat
             symmetric.add(mapped.tobytes())
-    assert {p.tobytes() for p in replay.sample(300, np.random.default_rng(1), 0).planes} <= symmetric
+    assert {p.tobytes() for p in replay.sample(300, np.random.default_rng(1)).planes} <= symmetric
 
 
 def test_surprising_positions_are_drawn_more_often():
-    """Half of the weight by surprise: frequencies equal their expectation; records without surprises count evenly."""
+    """Half of the weight by surprise: frequencies equal their expectation; a game without surprises counts evenly."""
     game = make_game("connect4")
     replay = Replay(game, ReplayConfig(surprise_share=0.5))
     expected = []
     for index in range(4):
         record, *_ = random_record(game, index)
         n = len(record.moves)
-        surprises = np.random.default_rng(index).exponential(1, n).astype(np.float16) if index else None
+        surprises = (np.random.default_rng(index).exponential(1, n) * (index > 0)).astype(np.float16)
         replay.add(replace(record, surprises=surprises))
         share = surprises.astype(float) / surprises.astype(float).mean() if index else np.ones(n)
         expected += list(0.5 + 0.5 * share)
     drawn = np.zeros(replay.positions)
-    replay.batch = lambda at, share: np.add.at(drawn, at, 1)
+    replay.batch = lambda at: np.add.at(drawn, at, 1)
     replay._symmetric = lambda batch, symmetry: None
-    replay.sample(200_000, np.random.default_rng(0), 0.0)
+    replay.sample(200_000, np.random.default_rng(0))
     expected = np.array(expected) / sum(expected) * 200_000
     assert (np.abs(drawn - expected) < 6 * np.sqrt(expected)).all()
 
