@@ -54,7 +54,8 @@ def cut(record):
     """The game without its last ply."""
     left = len(record.actions) - int(record.counts[-1])
     parts = {name: getattr(record, name)[:-1] for name in ("moves", "values", "counts", "surprises")}
-    return parts | {"actions": record.actions[:left], "probs": record.probs[:left]}
+    proven = min(record.proven, len(record.moves) - 1)
+    return parts | {"actions": record.actions[:left], "probs": record.probs[:left], "proven": proven}
 
 
 def longer(record):
@@ -72,6 +73,7 @@ FAULTS = {
     "NaN value": (lambda r: {"values": nan(r.values)}, "no number from -1 to 1"),
     "all values NaN": (lambda r: {"values": r.values * np.float16("nan")}, "not a number"),
     "value of 3": (lambda r: {"values": first_set(r.values, 3)}, "no number from -1 to 1"),
+    "half a proof": (lambda r: {"values": last_set(r.values, 0.5), "proven": 1}, "a proven value is not a result"),
     "NaN policy": (lambda r: {"probs": nan(r.probs)}, "no probability"),
     "negative": (lambda r: {"probs": -r.probs}, "no probability"),
     "sum": (lambda r: {"probs": r.probs / 2}, "adds up to 0.5"),
