@@ -6,6 +6,7 @@ import sys
 
 COMMANDS = {
     "train": ("zero.commands.train", "learn a game from its rules by self-play"),
+    "top": ("zero.commands.top", "watch a training in the terminal: speed, losses, workers, memory, alarms"),
     "play": ("zero.commands.play", "play against it in a window and see what it thinks"),
     "bench": ("zero.commands.bench", "measure rules, search, network or self-play on this machine"),
     "match": ("zero.commands.match", "which of two players is stronger, and how sure is that"),

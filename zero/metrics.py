@@ -9,12 +9,14 @@
 import math
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from zero.errors import UserError
 from zero.files import write_json
+from zero.memory import free_share
 from zero.run import RunDirectory
 
 LIVE_SECONDS = 1.0  # between two states of status.json
@@ -96,7 +98,7 @@ class Metrics:
         self.prometheus = None if port is None else Prometheus(port)
         self._tensorboard: TensorBoard | None = None
         self._live_at = -LIVE_SECONDS
-        self._last: dict = {}
+        self._make: Callable[[], dict] = dict
 
     def resume(self, iteration: int, steps: int) -> None:
         """To be called before anything is written: what follows goes on from there."""
@@ -116,21 +118,22 @@ class Metrics:
 
     def live(self, make: Callable[[], dict]) -> None:
         """The present, as `make` tells it, if the last time was a second ago."""
-        now = time.monotonic()
+        now, self._make = time.monotonic(), make
         if now - self._live_at >= LIVE_SECONDS:
             self._live_at = now
             self._write(make())
 
     def _write(self, values: dict) -> None:
-        self._last = values
-        write_json(self.run.root / "status.json", {"time": time.time(), "pid": os.getpid(), **values})
+        about = {"time": time.time(), "pid": os.getpid(), "host": socket.gethostname(),
+                 "memory_free_share": free_share()}
+        write_json(self.run.root / "status.json", about | values)
         if self.prometheus:
             self.prometheus.write(values)
 
     def close(self, phase: str) -> None:
         """`phase` is the last that is heard of this process: "finished", "stopped", or what went wrong."""
         try:
-            self._write({**self._last, "phase": phase, "workers": []})
+            self._write(self._make() | {"phase": phase, "workers": []})
         except OSError:
             pass  # a full disk, as whoever closes knows already
         if self.prometheus:

@@ -62,6 +62,7 @@ class Supervisor:
         end = "failed"
         try:
             self._restore()
+            self._show("starting")
             if self.state.iteration == 0 and not self.run.weights():
                 self._publish()
             while not self._over():
@@ -165,6 +166,7 @@ class Supervisor:
         self.finished.clear()
         tokens = self.state.tokens + new_positions * self.config.replay.samples_per_position
         losses, tokens = self._learn(progress, tokens)
+        self._show("storing")
         self.state = replace(
             self.state, iteration=self.state.iteration + 1, games=self._next_game(), positions=self.replay.positions,
             seconds=self.seconds, tokens=tokens,
@@ -259,7 +261,7 @@ class Supervisor:
                 )
             total += losses
             self.state = replace(self.state, steps=self.state.steps + 1)
-            if step % 8 == 0:
+            if step % 8 == 0 or time.monotonic() - sampled_from > 0.5:
                 self._show("learning", losses)
                 self._check_stop()
         return total.mean(steps), tokens - steps * settings.batch
