@@ -5,11 +5,14 @@ import json
 import numpy as np
 
 from mcts_ext.games import make
+from zero.arena.workers import Workers
+from zero.backends.inline import InlineBackend
 from zero.config import Config, NetworkConfig
 from zero.network import Network, save_network
 from zero.record import GameRecord
 from zero.run import RunDirectory
 
+INLINE = Workers(InlineBackend())  # matches in this process, where a test may reach into them
 TINY = NetworkConfig(blocks=1, channels=8, policy_channels=2, value_channels=2, value_hidden=8)
 
 

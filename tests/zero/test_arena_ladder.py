@@ -5,11 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from arena_run import make_run
+from arena_run import INLINE, make_run
 
 from mcts_ext.games import make
 from zero.arena import ladder
-from zero.arena.fixtures import MatchResult, PlayedGame
+from zero.arena.fixtures import PlayedGame
+from zero.arena.match_result import MatchResult
 from zero.arena.rating import fit_ratings
 from zero.arena.results import Results, rating_table, table_text
 from zero.arena.seats import Limits
@@ -91,11 +92,11 @@ def test_a_ladder_and_its_continuation(tmp_path):
     players = ["random", "mcts:20", *versions]
     results = Results(tmp_path / "l.jsonl")
     plan = ladder.LadderPlan(players, run_game(run), Limits(2), games=24, batch=4)
-    ratings = ladder.play_ladder(plan, results)
+    ratings = ladder.play_ladder(plan, results, INLINE)
     assert set(ratings.players) == set(players) and ratings["random"] == 0
     assert sum(map(sum, results.counts.values())) == 24
     more = Results(tmp_path / "l.jsonl")
-    ladder.play_ladder(ladder.LadderPlan(players, run_game(run), Limits(2), games=32, batch=4), more)
+    ladder.play_ladder(ladder.LadderPlan(players, run_game(run), Limits(2), games=32, batch=4), more, INLINE)
     assert more.matches[: len(results.matches)] == results.matches and len(more.matches) == len(results.matches) + 2
     costs = ladder.efforts(run)
     assert costs[0].games == 0 and costs[1].network_calls == 4000 and costs[2].hours == pytest.approx(1 / 60)

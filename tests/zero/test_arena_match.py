@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,16 +10,19 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from arena_run import INLINE
 
 from mcts_ext.games import make
-from zero.arena import engines
 from zero.arena.clock import Clock, TimeControl
-from zero.arena.fixtures import MatchResult, PlayedGame, schedule
+from zero.arena.engines import GtpLink
+from zero.arena.fixtures import PlayedGame, schedule
 from zero.arena.match import play_match
+from zero.arena.match_result import MatchResult
 from zero.arena.openings import canonical_key, file_openings, make_openings, random_openings
 from zero.arena.players import parse_player
 from zero.arena.seats import Limits
 from zero.arena.sprt import Sprt
+from zero.arena.workers import Workers
 from zero.errors import UserError
 from zero.protocols.engine import find_program
 
@@ -28,8 +30,8 @@ DUMMY = f"{sys.executable} {Path(__file__).parent / 'dummy_engine.py'}"
 CONNECT4, GO5 = make("connect4"), make("go5")
 
 
-def play(a, b, game=CONNECT4, games=4, **options):
-    return play_match(parse_player(a), parse_player(b), game, games, **options)
+def play(a, b, game=CONNECT4, games=4, pool=None, **options):
+    return play_match(parse_player(a), parse_player(b), game, games, pool=pool or INLINE, **options)
 
 
 # openings
@@ -168,12 +170,12 @@ def test_clocks():
         ("illegal", "illegal move", "played E1"),
     ],
 )
-def test_failures_are_classified_and_lost(mode, kind, detail, monkeypatch, tmp_path):
-    monkeypatch.setattr(engines, "WATCHDOG_SECONDS", 1.0)
+def test_failures_are_classified_and_lost(mode, kind, detail, tmp_path):
     opening = tmp_path / "o.sgf"
     opening.write_text("(;GM[1]SZ[5];B[ee])")  # E1 is taken
     openings = make_openings(str(opening), GO5, 1, 1)
-    result = play(f"gtp:{DUMMY} {mode}", "random", GO5, games=2, openings=openings, workers=1)
+    result = play(f"gtp:{DUMMY} {mode}", "random", GO5, games=2, openings=openings, workers=1,
+                  limits=Limits(watchdog=1.0))
     assert result.points == 0 and len(result.broken) == 2
     for game in result.games:
         assert (game.ending, game.culprit) == (kind, 0)
@@ -217,13 +219,18 @@ def is_running(pid):
     return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
 
 
+def gone(pids, seconds=5):
+    """Whether all of them end; the kernel takes a moment."""
+    deadline = time.monotonic() + seconds
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not any(map(is_running, pids))
+
+
 def test_no_process_outlives_its_engine(tmp_path):
     note = tmp_path / "pid"
     play(f"gtp:{DUMMY} child {note}", "random", GO5, games=2, workers=1)
-    deadline = time.monotonic() + 5  # the kernel takes a moment
-    while is_running(int(note.read_text())) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not is_running(int(note.read_text()))
+    assert gone([int(note.read_text())])
 
 
 # the directory of a match
@@ -244,8 +251,10 @@ def test_a_killed_match_goes_on(tmp_path):
     deadline = time.monotonic() + 60
     while not (games.exists() and games.read_bytes().count(b"\n") >= 3) and time.monotonic() < deadline:
         time.sleep(0.01)
+    workers = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert workers and gone(workers)
     before = games.read_text().splitlines()
     assert 3 <= len(before) < 40
     with open(games, "a") as file:
@@ -315,7 +324,24 @@ def test_rhino_plays_a_match():
 @pytest.mark.slow
 @needs_gnugo
 def test_a_hundred_games_against_gnugo():
-    result = play("mcts:100", GNUGO, make("go9"), games=100)
-    assert len(result.games) == 100 and not result.broken, [game.detail for game in result.broken]
-    assert result.duplicates == 0
-    assert shutil.which("ps") is None or b"gnugo" not in subprocess.check_output(["ps", "-eo", "args"])
+    """Nobody watches; no game breaks, GNU Go counts every one as we do, and no process of its is left."""
+    go9 = make("go9")
+    result = play("mcts:100", f"{GNUGO} --seed 27182818", go9, games=100, pool=Workers())
+    assert len(result.games) == 100 and result.duplicates == 0
+    assert {game.ending for game in result.games} == {"rules"}, [game.detail for game in result.broken]
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [command for command in commands if b"27182818" in command]
+    referee = GtpLink(GNUGO.removeprefix("gtp:"), go9)
+    try:
+        for game in result.games:
+            referee.new_game()
+            state = go9.new_state()
+            for action in game.moves:
+                referee.play(state, action)
+                state.play(action)
+            margin = state.score() * (1 if state.to_move == 0 else -1)
+            assert referee.ask("final_score") == f"{'B' if margin > 0 else 'W'}+{abs(margin):.1f}"
+            assert (game.points == 1) == ((margin > 0) == (game.first == 0))
+            assert referee.ask("final_status_list dead") == ""
+    finally:
+        referee.close()

@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from arena_run import INLINE
 
 from mcts_ext.connect4_solver import Solver
 from mcts_ext.games import make
@@ -47,15 +48,15 @@ def test_where_networks_come_from(run, tmp_path):
 
 def test_networks_play_and_may_play_without_search(run):
     for line in (f"{run.root}?sims=8", f"{run.root}@0?sims=0", f"{run.root}?sims=8&temperature=1"):
-        result = play_match(parse_player(line), parse_player("random"), make("connect4"), games=6)
+        result = play_match(parse_player(line), parse_player("random"), make("connect4"), games=6, pool=INLINE)
         assert len(result.games) == 6 and not result.broken
         assert all(value is None or -1 <= value <= 1 for game in result.games for value in game.values)
 
 
 def test_a_game_does_not_depend_on_its_neighbours(run):
     players = parse_player(f"{run.root}?sims=12"), parse_player(f"{run.root}@0?sims=12")
-    one = play_match(*players, make("connect4"), games=8, workers=1)
-    two = play_match(*players, make("connect4"), games=8, workers=4)
+    one = play_match(*players, make("connect4"), games=8, workers=1, pool=INLINE)
+    two = play_match(*players, make("connect4"), games=8, workers=4, pool=INLINE)
     assert [game.moves for game in one.games] == [game.moves for game in two.games]
 
 
@@ -75,7 +76,7 @@ def test_a_size_free_network_plays_every_size_of_its_game(tmp_path):
 def test_wrong_and_damaged_networks(run, tmp_path):
     network = parse_player(str(run.root))
     with pytest.raises(UserError, match="plays connect4, the match is go5"):
-        play_match(network, parse_player("random"), make("go5"), games=2)
+        play_match(network, parse_player("random"), make("go5"), games=2, pool=INLINE)
     with pytest.raises(UserError, match="players of different games"):
         common_game([network, parse_player("random?game=go5")])
     assert common_game([network, parse_player("random")]).name == "connect4"
@@ -86,7 +87,8 @@ def test_wrong_and_damaged_networks(run, tmp_path):
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="cut.safetensors"):
-        play_match(parse_player(str(cut)), parse_player("random"), make("connect4"), games=2, limits=Limits(sims=2))
+        play_match(parse_player(str(cut)), parse_player("random"), make("connect4"), games=2, limits=Limits(sims=2),
+                   pool=INLINE)
 
 
 def test_the_solver_never_loses_tictactoe():
@@ -94,7 +96,7 @@ def test_the_solver_never_loses_tictactoe():
     assert set(_exhaustive_values({}, game.new_state()).values()) == {0}  # the game is a draw, whatever comes first
     openings = list(islice(random_openings(game, 2, 1), 10))
     assert {len(opening.moves) for opening in openings} == {2}
-    result = play_match(solver, parse_player("mcts:50"), game, games=20, openings=openings)
+    result = play_match(solver, parse_player("mcts:50"), game, games=20, openings=openings, pool=INLINE)
     for played in result.games:
         state = game.new_state()
         for action in played.moves[:2]:
@@ -106,7 +108,7 @@ def test_the_solver_never_loses_tictactoe():
 def test_the_solver_plays_connect4_endings():
     game, solver = make("connect4"), Solver()
     openings = list(islice(random_openings(game, 22, 5), 6))
-    result = play_match(parse_player("solver"), parse_player("random"), game, games=12, openings=openings)
+    result = play_match(parse_player("solver"), parse_player("random"), game, games=12, openings=openings, pool=INLINE)
     for played in result.games:
         state = game.new_state()
         for action in played.moves[:22]:
@@ -114,4 +116,4 @@ def test_the_solver_plays_connect4_endings():
         value = solver.value(state)  # the first player is to move after 22 plies
         assert played.points >= ((value if played.first == 0 else -value) + 1) / 2
     with pytest.raises(UserError, match="no solver for go5"):
-        play_match(parse_player("solver"), parse_player("random"), make("go5"), games=2)
+        play_match(parse_player("solver"), parse_player("random"), make("go5"), games=2, pool=INLINE)

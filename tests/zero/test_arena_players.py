@@ -17,6 +17,8 @@ def test_kinds():
     searcher = parse_player("mcts:9?solver=true&c_puct=2&leaves=4")
     assert searcher.settings.apply(SearchOptions()) == SearchOptions(solver=True, c_puct=2.0, leaves=4)
     assert parse_player("gtp:x?game=go9").settings.game == "go9"
+    ours = parse_player("gtp:zero gtp runs/x?sims=10")
+    assert (ours.target, ours.settings.sims) == ("zero gtp runs/x?sims=10", None)
 
 
 def test_networks(tmp_path):

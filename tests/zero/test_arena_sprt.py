@@ -67,9 +67,10 @@ def exact_llr(elo0, elo1, counts):
         return float(sum(cells) * sum(x * (z / y).ln() for x, y, z in zip(p, h0, h1, strict=True)))
 
 
-@pytest.mark.parametrize(
-    ("model", "elo0", "elo1", "counts", "llr"), [ALL_WON, *(g for g in GOLDEN if g[0] == "normalized")]
-)
+NORMALISED = [ALL_WON, *(golden for golden in GOLDEN if golden[0] == "normalized")]
+
+
+@pytest.mark.parametrize(("model", "elo0", "elo1", "counts", "llr"), NORMALISED)
 def test_normalised_values_are_exact(model, elo0, elo1, counts, llr):
     """Also where fastchess's tenth value is rough: it iterates until no probability moves by 1e-4, which leaves
     5550 * 1e-4 / 0.5 = 1.1 of the ratio open when all pairs are won, and its own test asks for 1 % of 111.82. The

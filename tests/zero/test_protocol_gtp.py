@@ -7,16 +7,18 @@ import sys
 import time
 
 import pytest
+from arena_run import INLINE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcts_ext.games import make
+from mcts_ext.games import make, names
 from zero.arena.engines import GtpLink
 from zero.arena.match import play_match
 from zero.arena.players import parse_player
 from zero.protocols.engine import find_program
 from zero.protocols.gtp import Connection
 from zero.protocols.gtp_session import Session
+from zero.protocols.vertices import to_action, to_vertex
 
 ZERO = f'{sys.executable} -c "import sys; from zero.cli import main; sys.exit(main())"'
 GNUGO = "gnugo --mode gtp --level 1 --chinese-rules --capture-all-dead --never-resign --positional-superko"
@@ -177,6 +179,37 @@ TRANSCRIPTS = {
         fixed_handicap 2            #? \\? othello8 has no handicap stones
         gogui-play_sequence b e6 b f4  #? \\? illegal move
     """),
+    "connect four drops into columns": ("connect4", """
+        boardsize 7                 #? =
+        boardsize 6                 #? \\? unacceptable size
+        rectangular_boardsize 7 6   #? =
+        rectangular_boardsize 6 7   #? \\? unacceptable size
+        play b D1                   #? =
+        play w d6                   #? =
+        play b H1                   #? \\? invalid color or coordinate
+        play b 4                    #? \\? invalid color or coordinate
+        play w A1                   #? \\? illegal move
+        move_history                #? = white D1\\nblack D1
+        gogui-rules_legal_moves     #? = A1 B1 C1 D1 E1 F1 G1
+        genmove b                   #? = [A-G]1
+        zero-policy                 #? \\? moves of connect4 are not points
+        kata-raw-nn 0               #? \\? moves of connect4 are not points
+        final_status_list alive     #? \\? moves of connect4 are not points
+    """),
+    "breakthrough moves from point to point": ("breakthrough8", """
+        play b A2A3                 #? =
+        play w h7g6                 #? =
+        play b A3A5                 #? \\? invalid color or coordinate
+        play b A4                   #? \\? invalid color or coordinate
+        move_history                #? = white H7G6\\nblack A2A3
+    """),
+    "oblong boards": ("go9", """
+        rectangular_boardsize 7 5   #? =
+        play b G5                   #? =
+        play w A6                   #? \\? invalid color or coordinate
+        boardsize 9                 #? =
+        rectangular_boardsize 30 5  #? \\? unacceptable size
+    """),
     "hex and its letters": ("hex11", """
         play b J1                   #? =
         gogui-rules_board           #? = \\n[\\s\\S]*\\n\\. \\. \\. \\. \\. \\. \\. \\. X \\. \\.
@@ -327,16 +360,38 @@ def test_the_command_ends_with_its_input():
     assert wrong.returncode == 2 and "add --game go9" in wrong.stderr
 
 
-def test_our_engine_under_our_controller():
-    for name in ("othello6", "gomoku9"):
-        player = parse_player(f"gtp:{ZERO} gtp mcts:20 --game {name}")
-        result = play_match(player, parse_player("random"), make(name), games=2, workers=1)
-        assert not result.broken and len(result.games) == 2
+@pytest.mark.parametrize("name", [*names(), "connect4-5x8", "hex9x10", "breakthrough5x12", "gomoku9x11"])
+def test_every_move_has_a_vertex(name):
+    game = make(name)
+    vertices = [to_vertex(game, action) for action in range(game.num_actions)]
+    assert len({vertex.lower() for vertex in vertices}) == game.num_actions
+    for action, vertex in enumerate(vertices):
+        assert re.fullmatch(r"([A-HJ-Z]\d+){1,2}|pass|swap|black|white|two", vertex)
+        assert to_action(game, vertex) == to_action(game, vertex.lower()) == action
+    if name in ("go9", "hex11"):
+        with pytest.raises(ValueError):
+            to_action(game, "I1")
+
+
+def play_by_gtp(name, games=2):
+    players = (parse_player(f"gtp:{ZERO} gtp mcts:{sims} --game {name}") for sims in (30, 10))
+    result = play_match(*players, make(name), games, workers=1, pool=INLINE)
+    assert [game.ending for game in result.games] == ["rules"] * games, [game.detail for game in result.broken]
+
+
+def test_two_of_us_play_connect4_by_gtp():
+    play_by_gtp("connect4")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tictactoe", "othello8", "gomoku9", "hex11", "breakthrough8", "go9x7", "hex5x7"])
+def test_two_of_us_play_any_game_by_gtp(name):
+    play_by_gtp(name)
 
 
 @pytest.mark.skipif(not find_program("gnugo"), reason="gnugo is not installed")
 def test_gnugo_agrees_on_legal_moves_and_score():
-    link = GtpLink(GNUGO, make("go7"), None)
+    link = GtpLink(GNUGO, make("go7"))
     connection, output = connect("go7", "random")
     rng = random.Random(5)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from zero.errors import UserError
 
+CLOCK_GRACE_SECONDS = 5.0  # how long after its flag fell a player may still answer before it counts as stalled
 _MOVES_TO_GO = 25  # a search with a clock spends this share of what is left on a move
 
 

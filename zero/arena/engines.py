@@ -5,16 +5,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from mcts_ext.state import Game, State
-from zero.arena.clock import Clock, TimeControl
+from zero.arena.clock import CLOCK_GRACE_SECONDS, Clock
 from zero.arena.players import PlayerSpec
-from zero.arena.seats import Choice, Limits, PlayerFailure
+from zero.arena.seats import DEFAULT_LIMITS, Choice, Limits, PlayerFailure
 from zero.errors import UserError
 from zero.games import family
 from zero.protocols.engine import EngineFailure, LineEngine
+from zero.protocols.vertices import to_action, to_vertex
 
-WATCHDOG_SECONDS = 120.0  # for a move without a clock, and for any other answer
 _MOST_LINES = 10_000  # of an answer
-CLOCK_GRACE_SECONDS = 5.0  # how long after its flag fell an engine may still answer before it counts as stalled
 
 
 class EngineLink(Protocol):
@@ -29,8 +28,8 @@ class EngineLink(Protocol):
 class EngineSeat:
     """An engine at several boards. A process that failed is replaced by a fresh one for the next game."""
 
-    def __init__(self, game: Game, slots: int, start: Callable[[], EngineLink]):
-        self.game, self.start = game, start
+    def __init__(self, game: Game, slots: int, limits: Limits, start: Callable[[], EngineLink]):
+        self.game, self.limits, self.start = game, limits, start
         self.links: list[EngineLink | None] = [None] * slots
         self.states = [game.new_state() for _ in range(slots)]
         try:
@@ -55,7 +54,7 @@ class EngineSeat:
 
     def choose(self, slots: list[int], clock: Clock | None = None) -> dict[int, Choice | PlayerFailure]:
         choices: dict[int, Choice | PlayerFailure] = {}
-        seconds = WATCHDOG_SECONDS if clock is None else clock.allowed() + CLOCK_GRACE_SECONDS
+        seconds = self.limits.watchdog if clock is None else clock.allowed() + CLOCK_GRACE_SECONDS
         for slot in slots:
             try:
                 choices[slot] = self._watched(
@@ -87,8 +86,8 @@ class GtpLink:
     Passes that a game forces (Othello) are not told: engines of such games make them by themselves.
     """
 
-    def __init__(self, command: str, game: Game, time_control: TimeControl | None):
-        self.game, self.time_control = game, time_control
+    def __init__(self, command: str, game: Game, limits: Limits = DEFAULT_LIMITS):
+        self.game, self.limits = game, limits
         self.engine = LineEngine(command)
         self.has_moved = False  # since it made its last move itself, that move is already on its board
         try:
@@ -102,13 +101,14 @@ class GtpLink:
         kind = family(self.game.name)
         if kind != "go" and "set_game" in self.known:
             self.ask(f"set_game {kind.capitalize()}")
-        if self.game.rows != self.game.cols:
-            raise self.engine.failure("protocol error", f"GTP knows square boards only, not {self.game.name}")
+        if self.game.rows != self.game.cols and "rectangular_boardsize" not in self.known:
+            raise self.engine.failure("protocol error", "it knows square boards only: no rectangular_boardsize")
 
-    def ask(self, command: str, seconds: float = WATCHDOG_SECONDS) -> str:
-        """The engine's answer without "= ". Raises EngineFailure for an error answer, too."""
+    def ask(self, command: str, seconds: float | None = None) -> str:
+        """The engine's answer without "= ", within `seconds` [the watchdog's]. Raises EngineFailure for an error
+        answer, too."""
         self.engine.send(command)
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + (self.limits.watchdog if seconds is None else seconds)
         lines: list[str] = []
         while True:
             line = self.engine.read_line(deadline, f"'{command}'")
@@ -127,14 +127,15 @@ class GtpLink:
 
     def new_game(self) -> None:
         self.has_moved = False
-        self.ask(f"boardsize {self.game.rows}")
+        rows, cols = self.game.rows, self.game.cols
+        self.ask(f"boardsize {rows}" if rows == cols else f"rectangular_boardsize {cols} {rows}")
         self.ask("clear_board")
         komi = getattr(self.game, "komi", None)
         if komi is not None:
             self.ask(f"komi {komi:g}")
-        if self.time_control is None or "time_settings" not in self.known:
+        control = self.limits.time
+        if control is None or "time_settings" not in self.known:
             return
-        control = self.time_control
         if control.per_move is not None:
             whole = max(1, int(control.per_move))
             self.ask(f"time_settings 0 {whole} 1")
@@ -145,10 +146,10 @@ class GtpLink:
         if self.has_moved:
             self.has_moved = False
             return
-        text = self.game.action_to_text(action)
-        if text.lower() == "pass" and family(self.game.name) == "othello":
+        vertex = to_vertex(self.game, action)
+        if vertex == "pass" and family(self.game.name) == "othello":
             return
-        self.ask(f"play {self._colour(state)} {text}")
+        self.ask(f"play {self._colour(state)} {vertex}")
 
     def genmove(self, state: State, seconds: float, clock: Clock | None) -> Choice:
         legal = state.legal_actions()
@@ -160,7 +161,7 @@ class GtpLink:
         if answer.lower() == "resign":
             return Choice(None)
         try:
-            action = self.game.text_to_action(answer)
+            action = to_action(self.game, answer)
         except ValueError as error:
             raise self.engine.failure("protocol error", f"answered '{answer[:80]}' to genmove: {error}") from None
         if action not in legal:
@@ -178,10 +179,10 @@ class GtpLink:
 class GomocupLink:
     """The Gomocup manager's side (Piskvork protocol, https://plastovicka.github.io/protocl2en.htm): `x,y` from 0,0."""
 
-    def __init__(self, command: str, game: Game, time_control: TimeControl | None):
+    def __init__(self, command: str, game: Game, limits: Limits):
         if family(game.name) != "gomoku" or game.rows != game.cols:
             raise UserError(f"gomocup engines play gomoku on square boards, not {game.name}")
-        self.game, self.time_control = game, time_control
+        self.game, self.limits = game, limits
         self.engine = LineEngine(command)
         self.stones: list[tuple[int, int]] = []  # (action, to_move)
         self.told: int | None = None  # stones the engine's board has, None before its game began
@@ -189,13 +190,14 @@ class GomocupLink:
     def new_game(self) -> None:
         self.stones, self.told = [], None
         self.engine.send(f"START {self.game.rows}")
-        answer = self._read(WATCHDOG_SECONDS, "START")
+        answer = self._read(self.limits.watchdog, "START")
         if not answer.upper().startswith("OK"):
             raise self.engine.failure("protocol error", f"answered '{answer[:80]}' to START")
-        if self.time_control and self.time_control.per_move is not None:
-            self.engine.send(f"INFO timeout_turn {int(1000 * self.time_control.per_move)}")
-        elif self.time_control:
-            self.engine.send(f"INFO timeout_match {int(1000 * self.time_control.main)}")
+        control = self.limits.time
+        if control and control.per_move is not None:
+            self.engine.send(f"INFO timeout_turn {int(1000 * control.per_move)}")
+        elif control:
+            self.engine.send(f"INFO timeout_match {int(1000 * control.main)}")
 
     def _read(self, seconds: float, doing: str) -> str:
         """The next answer; MESSAGE, DEBUG and SUGGEST lines are talk."""
@@ -244,4 +246,4 @@ class GomocupLink:
 def open_engine_seat(player: PlayerSpec, game: Game, slots: int, limits: Limits) -> EngineSeat:
     """Starts the first process. Raises UserError when there is no such program or it does not play the game."""
     link = GtpLink if player.kind == "gtp" else GomocupLink
-    return EngineSeat(game, slots, lambda: link(player.target, game, limits.time))
+    return EngineSeat(game, slots, limits, lambda: link(player.target, game, limits))

@@ -2,9 +2,9 @@
 
 import time
 
-from zero.arena.fixtures import MatchResult
 from zero.arena.match import default_openings, play_match
 from zero.arena.match_log import MatchLog
+from zero.arena.match_result import MatchResult
 from zero.arena.openings import make_openings
 from zero.arena.players import parse_player
 from zero.display import Display

@@ -15,6 +15,7 @@ from zero.arena.players import parse_player
 from zero.arena.rating import ELO_PER_NAT, Ratings
 from zero.arena.results import Results
 from zero.arena.seats import Limits
+from zero.arena.workers import Workers
 from zero.games import family
 from zero.protocols.engine import find_program
 from zero.run import RunDirectory
@@ -71,7 +72,8 @@ class LadderPlan:
     seed: int = 1
 
 
-def play_ladder(plan: LadderPlan, results: Results, on_match: Callable[[Ratings], None] | None = None) -> Ratings:
+def play_ladder(plan: LadderPlan, results: Results, pool: Workers,
+                on_match: Callable[[Ratings], None] | None = None) -> Ratings:
     """Plays until `plan.games` are in `results`, and rates them. A call on the same file goes on."""
     players = plan.players
     anchors = {ANCHOR: 0.0} if ANCHOR in players else {players[0]: 0.0}
@@ -81,7 +83,7 @@ def play_ladder(plan: LadderPlan, results: Results, on_match: Callable[[Ratings]
         seed = zlib.crc32(f"{a} {b} {results.games(a, b)} {plan.seed}".encode())
         openings = make_openings(default_openings(plan.game), plan.game, seed, plan.batch // 2)
         results.add(play_match(parse_player(a), parse_player(b), plan.game, plan.batch, seed, openings=openings,
-                               limits=plan.limits))
+                               limits=plan.limits, pool=pool))
         if on_match:
             on_match(results.rate(anchors))
     return results.rate(anchors)

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from zero.arena.fixtures import MatchResult, percent
+from zero.arena.match_result import MatchResult, percent
 
 
 class LiveTable:

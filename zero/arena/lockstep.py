@@ -2,15 +2,18 @@
 
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from mcts_ext.state import Game, State
-from zero.arena.clock import Clock, TimeControl
+from zero.arena.clock import CLOCK_GRACE_SECONDS, Clock
 from zero.arena.fixtures import Fixture, PlayedGame
-from zero.arena.seats import Choice, PlayerFailure, Seat
+from zero.arena.seats import Choice, Limits, PlayerFailure, Seat
 
 CLOCK_MARGIN = 0.25  # seconds of grace: the machine's delays are nobody's fault
+ENGINE_GRACE_SECONDS = 10.0  # an engine's own seat ends the wait for it, and can say more about why
+BATCH_SHARE = 5  # what many boards at once may take, in times of one: their searches share the work
 
 
 @dataclass
@@ -42,60 +45,86 @@ class Board:
         return self.played((1 + (outcome if self.player == 0 else -outcome)) / 2)
 
 
+@dataclass(frozen=True)
+class Watch:
+    """What a table does next: `player` gets `seconds` for it. `game` is what is lost if that does not suffice; None
+    while several boards ask at once, and nobody could say which of them is to blame."""
+
+    player: int
+    seconds: float
+    game: PlayedGame | None
+
+
 class Table:
-    """Plays fixtures with two seats that have `slots` boards each: one board if there is a clock (`time`).
+    """Plays fixtures with two seats that have `slots` boards each: one board if there is a clock, or a seat is
+    `external`, another program that is watched by its seat.
 
     `seed` and the fixture decide a game of our own players.
     """
 
-    def __init__(self, game: Game, seats: tuple[Seat, Seat], slots: int, seed: int, time: TimeControl | None = None):
-        self.game, self.seats, self.slots, self.seed, self.time = game, seats, slots, seed, time
+    def __init__(self, game: Game, seats: tuple[Seat, Seat], slots: int, seed: int, limits: Limits,
+                 external: tuple[bool, bool] = (False, False)):
+        self.game, self.seats, self.slots, self.seed, self.limits = game, seats, slots, seed, limits
+        self.external = external
+        self.waiting: deque[Fixture] = deque()  # more may be added at any time
         self.boards: dict[int, Board] = {}
 
-    def play(self, fixtures: Iterator[Fixture], stopped: Callable[[], bool]) -> Iterator[PlayedGame]:
-        """Yields games as they end, until the fixtures run out or `stopped` says so."""
-        while not stopped():
-            yield from self._fill(fixtures)
-            if not self.boards:
-                return
+    @property
+    def room(self) -> int:
+        """Fixtures that can be begun at once."""
+        return self.slots - len(self.boards) - len(self.waiting)
+
+    def play(self) -> Iterator[Watch | PlayedGame]:
+        """Yields games as they end, and a `Watch` before each thing that a player may hang in, until none are left."""
+        while self.waiting or self.boards:
+            yield from self._fill()
             for player in (0, 1):
                 yield from self._turn(player)
 
-    def _fill(self, fixtures: Iterator[Fixture]) -> Iterator[PlayedGame]:
-        for slot in range(self.slots):
-            while slot not in self.boards:
-                fixture = next(fixtures, None)
-                if fixture is None:
-                    return
-                if ended := self._set_up(slot, fixture):
-                    yield ended
+    def _fill(self) -> Iterator[Watch | PlayedGame]:
+        """Begins games with their openings, on all free boards."""
+        free = [slot for slot in range(self.slots) if slot not in self.boards]
+        fresh = {slot: self.waiting.popleft() for slot in free[:len(self.waiting)]}
+        for slot, fixture in fresh.items():
+            board = self.boards[slot] = Board(fixture, self.game.new_state())
+            if self.limits.time:
+                board.clocks = [Clock(self.limits.time), Clock(self.limits.time)]
+            for action in fixture.opening.moves:
+                self._advance(board, action, None)
+        for player in (0, 1):
+            slots = [slot for slot in fresh if slot in self.boards]
+            if slots:
+                yield self._watch(player, slots, self.limits.watchdog)
+            for slot in slots:
+                board = self.boards[slot]
+                if failure := _guard(self._open, player, slot, board.fixture):
+                    yield self._remove(slot, board.lost_by(player, failure.kind, failure.detail))
 
-    def _set_up(self, slot: int, fixture: Fixture) -> PlayedGame | None:
-        """Begins a game with its opening; the game if a player breaks down already."""
-        board = self.boards[slot] = Board(fixture, self.game.new_state())
-        if self.time:
-            board.clocks = [Clock(self.time), Clock(self.time)]
-        for player, seat in enumerate(self.seats):
-            failure = _guard(seat.reset, slot, self._seed(fixture, player))
-            if failure:
-                return self._remove(slot, board.lost_by(player, failure.kind, failure.detail))
+    def _open(self, player: int, slot: int, fixture: Fixture) -> None:
+        seat = self.seats[player]
+        seat.reset(slot, (self.seed * 1_000_003 + fixture.number) * 2 + player)
         for action in fixture.opening.moves:
-            if ended := self._play(slot, action, None):
-                return ended
-        return None
+            seat.play(slot, action)
 
-    def _seed(self, fixture: Fixture, player: int) -> int:
-        return (self.seed * 1_000_003 + fixture.number) * 2 + player
+    def _watch(self, player: int, slots: list[int], seconds: float) -> Watch:
+        """A player who is to do something at these boards, in `seconds` at one of them."""
+        if self.external[player]:
+            seconds += ENGINE_GRACE_SECONDS
+        if len(slots) > 1:
+            return Watch(player, seconds * BATCH_SHARE, None)
+        return Watch(player, seconds, self.boards[slots[0]].lost_by(player, "stall"))
 
-    def _turn(self, player: int) -> Iterator[PlayedGame]:
+    def _turn(self, player: int) -> Iterator[Watch | PlayedGame]:
         slots = [slot for slot, board in self.boards.items() if board.player == player]
         if not slots:
             return
+        clock = self.boards[slots[0]].clocks[player]
+        yield self._watch(player, slots, clock.allowed() + CLOCK_GRACE_SECONDS if clock else self.limits.watchdog)
         began = time.monotonic()
         choices: dict[int, Choice | PlayerFailure] = {}
-        clock = self.boards[slots[0]].clocks[player]
         failure = _guard(lambda: choices.update(self.seats[player].choose(slots, clock)))
         elapsed = time.monotonic() - began
+        moved: dict[int, int] = {}
         for slot in slots:
             board = self.boards[slot]
             board.seconds[player] += elapsed / len(slots)
@@ -111,22 +140,27 @@ class Table:
             elif not board.state.legal()[choice.action]:
                 move = self.game.action_to_text(choice.action)
                 yield self._remove(slot, board.lost_by(player, "illegal move", f"played {move}"))
-            elif ended := self._play(slot, choice.action, choice.value):
-                yield ended
+            else:
+                self._advance(board, choice.action, choice.value)
+                if board.state.terminal:
+                    yield self._remove(slot, board.over())
+                else:
+                    moved[slot] = choice.action
+        for told in (player, 1 - player):
+            yield from self._tell(told, moved)
 
-    def _play(self, slot: int, action: int, value: float | None) -> PlayedGame | None:
-        """Plays on the board and tells both seats; the game if that ended it."""
-        board = self.boards[slot]
+    def _advance(self, board: Board, action: int, value: float | None) -> None:
         board.state.play(action)
         board.moves.append(action)
         board.values.append(value)
-        if board.state.terminal:
-            return self._remove(slot, board.over())
-        for player, seat in enumerate(self.seats):
-            failure = _guard(seat.play, slot, action)
-            if failure:
-                return self._remove(slot, board.lost_by(player, failure.kind, failure.detail))
-        return None
+
+    def _tell(self, player: int, moved: dict[int, int]) -> Iterator[Watch | PlayedGame]:
+        slots = [slot for slot in moved if slot in self.boards]
+        if slots:
+            yield self._watch(player, slots, self.limits.watchdog)
+        for slot in slots:
+            if failure := _guard(self.seats[player].play, slot, moved[slot]):
+                yield self._remove(slot, self.boards[slot].lost_by(player, failure.kind, failure.detail))
 
     def _remove(self, slot: int, played: PlayedGame) -> PlayedGame:
         del self.boards[slot]

@@ -14,7 +14,8 @@ from typing import TextIO
 
 from mcts_ext.state import Game
 from nn.save import write_atomically
-from zero.arena.fixtures import MatchResult, PlayedGame
+from zero.arena.fixtures import PlayedGame
+from zero.arena.match_result import MatchResult
 from zero.arena.openings import Opening
 from zero.errors import UserError
 from zero.files import write_json

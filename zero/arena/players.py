@@ -7,7 +7,7 @@
     gomocup:COMMAND    any Gomocup (Piskvork) engine
 
 Settings follow behind `?`, joined by `&`: `runs/c4?sims=200&temperature=0.3`; `sims=0` plays the raw policy. Any
-option of the search may be among them: `mcts:1000?solver=true`.
+option of the search may be among them: `mcts:1000?solver=true`. Behind an engine's command only `?game=go9` is ours.
 """
 
 import difflib
@@ -24,6 +24,7 @@ ENGINES = ("gtp", "gomocup")
 COUNTED = ("mcts", "uniform")  # kind:SIMS
 PLAIN = ("random", "solver")
 _SETTINGS = re.compile(r"\?([A-Za-z_]+=[^&?]*(?:&[A-Za-z_]+=[^&?]*)*)$")
+_ENGINE_GAME = re.compile(r"\?(game=[\w-]+)$")  # all else behind a ? belongs to the engine's command
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class PlayerSpec:
 def parse_player(text: str) -> PlayerSpec:
     """The player that a line names. Raises UserError with what is wrong and what may have been meant."""
     line = text.strip()
-    match = _SETTINGS.search(line)
+    match = (_ENGINE_GAME if line.partition(":")[0] in ENGINES else _SETTINGS).search(line)
     settings = _parse_settings(line, match[1]) if match else Settings()
     body = line[: match.start()] if match else line
     kind, colon, rest = body.partition(":")

@@ -5,7 +5,7 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from zero.arena.fixtures import MatchResult
+from zero.arena.match_result import MatchResult
 from zero.arena.rating import Pairing, Ratings, fit_ratings
 from zero.errors import UserError
 

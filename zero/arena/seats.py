@@ -49,10 +49,12 @@ class Seat(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a move may cost: `sims` simulations where the player names none, or a clock."""
+    """What a move may cost: `sims` simulations where the player names none, or a clock. Without a clock a player who
+    has not moved after `watchdog` seconds has stalled, and no other answer may take longer."""
 
     sims: int = DEFAULT_SIMS
     time: TimeControl | None = None
+    watchdog: float = 120.0
 
 
 DEFAULT_LIMITS = Limits()

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from zero.arena.fixtures import MatchResult
+from zero.arena.match_result import MatchResult
 
 Play = Callable[[str, str], MatchResult]
 

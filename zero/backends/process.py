@@ -1,12 +1,15 @@
 """Roles in processes of this machine, spoken to through pipes.
 
-Processes are spawned, never forked: a forked child inherits locks and threads it cannot use. A child whose
-parent dies reads end-of-file at its next answer and leaves.
+Processes are spawned, never forked: a forked child inherits locks and threads it cannot use. A child dies with the
+thread of its parent that spawned it, whatever it is doing.
 """
 
+import ctypes
+import faulthandler
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -18,6 +21,8 @@ from zero.backends import WorkerDied
 def serve(pipe: Connection, role: Callable[..., Any], args: tuple) -> None:
     """The child's main loop: makes the role, answers calls until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    faulthandler.enable()  # a crash in compiled code says where
+    _die_with_parent()
     try:
         worker = role(*args)
         while True:
@@ -29,6 +34,14 @@ def serve(pipe: Connection, role: Callable[..., Any], args: tuple) -> None:
             pipe.send(answer)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
+
+
+def _die_with_parent() -> None:
+    """Elsewhere than on Linux a child notices at its next answer."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != multiprocessing.parent_process().pid:
+            os._exit(1)
 
 
 @dataclass(eq=False)

@@ -35,6 +35,7 @@ def main(argv: list[str]) -> int:
     from zero.arena.players import parse_player
     from zero.arena.results import Results, rating_table, table_text
     from zero.arena.seats import Limits
+    from zero.arena.workers import Workers
     from zero.files import write_json
     from zero.games import make_game
     from zero.run import RunDirectory
@@ -57,7 +58,8 @@ def main(argv: list[str]) -> int:
         played = sum(map(sum, results.counts.values()))
         print(f"{played} of {arguments.games} games: {last['a']} - {last['b']}", file=sys.stderr, flush=True)
 
-    ratings = ladder.play_ladder(plan, results, show)
+    with Workers() as pool:
+        ratings = ladder.play_ladder(plan, results, pool, show)
     rows = rating_table(results, ratings)
     costs = ladder.efforts(run)
     for row in rows:

@@ -29,7 +29,8 @@ class MatchArguments:
     game: str | None = None  # the game, when no player knows it
     openings: str | None = None  # random:PLIES, or a file .sgf or .jsonl [random:4; random:2 in short games]
     seed: int = 1  # of openings and players
-    workers: int | None = None  # boards played by other programs or clocks; threads otherwise [one for each core]
+    workers: int | None = None  # processes; with other programs or clocks each plays one board [one for each core]
+    watchdog: float = 120  # seconds after which a move without a clock counts as a stall, and is lost
     out: Path | None = None  # directory for the games (JSONL and SGF) and the result
     resume: bool = False  # go on with the match in --out
     json: Annotated[bool, tyro.conf.arg(name="json")] = False  # one JSON object on the last line of stdout
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> int:
     game = common_game(players, arguments.game)
     sprt = _parse_sprt(arguments.sprt)
     games = arguments.games or (800 if sprt else 100)
-    limits = Limits(arguments.sims, TimeControl.parse(arguments.time) if arguments.time else None)
+    limits = Limits(arguments.sims, TimeControl.parse(arguments.time) if arguments.time else None, arguments.watchdog)
     opening_text = arguments.openings or default_openings(game)
     openings = make_openings(opening_text, game, arguments.seed, (games + 1) // 2)
     log = None
@@ -88,6 +89,8 @@ def _check(arguments: MatchArguments) -> None:
         raise UserError(f"--games {arguments.games}: must be 1 or more")
     if arguments.sims < 0:
         raise UserError(f"--sims {arguments.sims}: must be 0 or more")
+    if not 0 < arguments.watchdog < 1e9:
+        raise UserError(f"--watchdog {arguments.watchdog:g}: must be more than 0 seconds")
     if arguments.workers is not None and arguments.workers < 1:
         raise UserError(f"--workers {arguments.workers}: must be 1 or more")
     if arguments.resume and not arguments.out:

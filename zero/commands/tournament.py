@@ -29,12 +29,13 @@ class TournamentArguments:
 def main(argv: list[str]) -> int:
     arguments = tyro.cli(TournamentArguments, prog="zero tournament", args=argv)
     from zero.arena import tournament
-    from zero.arena.fixtures import MatchResult
     from zero.arena.match import default_openings, play_match
+    from zero.arena.match_result import MatchResult
     from zero.arena.openings import make_openings
     from zero.arena.players import parse_player
     from zero.arena.results import Results, rating_table, table_text
     from zero.arena.seats import Limits, common_game
+    from zero.arena.workers import Workers
 
     names = list(arguments.players)
     if len(names) < 2 or len(set(names)) != len(names):
@@ -50,7 +51,7 @@ def main(argv: list[str]) -> int:
         seed = arguments.seed + results.games(a, b)
         openings = make_openings(arguments.openings or default_openings(game), game, seed, (arguments.games + 1) // 2)
         result = play_match(players[a], players[b], game, arguments.games, seed, openings=openings,
-                            limits=Limits(arguments.sims))
+                            limits=Limits(arguments.sims), pool=pool)
         results.add(result)
         print(result.verdict(), file=sys.stderr, flush=True)
         return result
@@ -60,15 +61,16 @@ def main(argv: list[str]) -> int:
             play(a, b)
 
     summary: dict = {"game": game.name, "format": arguments.format}
-    if arguments.format == "knockout":
-        summary["rounds"] = tournament.knockout(names, play)
-        for number, games in enumerate(summary["rounds"], 1):
-            for a, b, winner in games:
-                print(f"round {number}: {a} - {b or 'bye'}: {winner}", file=out)
-    elif arguments.format == "gauntlet":
-        tournament.gauntlet(names, play_once)
-    else:
-        tournament.round_robin(names, play_once)
+    with Workers() as pool:
+        if arguments.format == "knockout":
+            summary["rounds"] = tournament.knockout(names, play)
+            for number, games in enumerate(summary["rounds"], 1):
+                for a, b, winner in games:
+                    print(f"round {number}: {a} - {b or 'bye'}: {winner}", file=out)
+        elif arguments.format == "gauntlet":
+            tournament.gauntlet(names, play_once)
+        else:
+            tournament.round_robin(names, play_once)
     summary["players"] = rating_table(results, results.rate())
     print(table_text(summary["players"]), file=out)
     if arguments.json:

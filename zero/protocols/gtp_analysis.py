@@ -153,6 +153,7 @@ def _genmove_analyse(report: Report) -> Callable:
 def raw_network(connection: "Connection", words: list[str]) -> str:
     """The evaluator's answer without search: value and policy, row by row from the top, NAN where illegal."""
     session = connection.session
+    session.need_points()
     session.search.reset(0, session.state, seed=len(session.moves))
     if session.state.terminal:
         raise GtpError("the game is over")

@@ -43,6 +43,7 @@ def play_sequence(connection: "Connection", words: list[str]) -> str:
 def policy(connection: "Connection", words: list[str]) -> str:
     """The evaluator's priors as an influence map."""
     session = connection.session
+    session.need_points()
     session.turn_to(session.state.to_move)
     if session.search.state(0).terminal:
         return ""
@@ -56,6 +57,7 @@ def policy(connection: "Connection", words: list[str]) -> str:
 def visits(connection: "Connection", words: list[str]) -> str:
     """Visit counts of the present search as labels."""
     session = connection.session
+    session.need_points()
     moves = [move for move in read_thoughts(session.search, 0).moves if move.visits and move.action < session.cells]
     return "LABEL " + " ".join(f"{session.to_vertex(move.action)} {move.visits}" for move in moves)
 

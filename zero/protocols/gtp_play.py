@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zero.errors import UserError
-from zero.games import family
 from zero.protocols import game_sgf, sgf
 from zero.protocols.gtp_session import GtpError, Move, Session, TimeSettings, is_go
 from zero.protocols.thinking import estimate_ownership
@@ -42,13 +41,24 @@ def parse_number(words: list[str], kind: type, what: str, at: int = 0):
 
 
 def boardsize(connection: "Connection", words: list[str]) -> str:
-    session = connection.session
-    size = parse_number(words, int, "boardsize")
-    name = f"{family(session.game.name)}{size}"
-    if not 1 < size <= _BIG_SIZE or session.trained_for not in (None, name):
+    """An oblong board of a game that has no square ones is known by its longer side."""
+    game, size = connection.session.game, parse_number(words, int, "boardsize")
+    if game.rows != game.cols and size == max(game.rows, game.cols) and not is_go(connection.session):
+        return _resize(connection, game.rows, game.cols)
+    return _resize(connection, size, size)
+
+
+def rectangular_boardsize(connection: "Connection", words: list[str]) -> str:
+    """KataGo's: columns, then rows."""
+    cols, rows = (parse_number(words, int, "boardsize", at) for at in (0, 1))
+    return _resize(connection, rows, cols)
+
+
+def _resize(connection: "Connection", rows: int, cols: int) -> str:
+    if not 1 < min(rows, cols) <= max(rows, cols) <= _BIG_SIZE:
         raise GtpError("unacceptable size")
     try:
-        session.change_game(name)
+        connection.session.resize(rows, cols)
     except UserError:
         raise GtpError("unacceptable size") from None
     return ""
@@ -316,6 +326,7 @@ def final_status_list(connection: "Connection", words: list[str]) -> str:
     status = words[0] if words else ""
     if status not in ("alive", "dead", "seki"):
         raise GtpError("invalid status: alive, dead or seki")
+    session.need_points()
     dead = set(_dead_stones(session)) if is_go(session) else set()
     stones = np.flatnonzero(session.state.stones().ravel())
     chosen = [k for k in stones if status != "seki" and (k in dead) == (status == "dead")]
@@ -376,7 +387,8 @@ def printsgf(connection: "Connection", words: list[str]) -> str:
 
 
 COMMANDS = {
-    "boardsize": boardsize, "clear_board": clear_board, "komi": komi, "get_komi": get_komi,
+    "boardsize": boardsize, "rectangular_boardsize": rectangular_boardsize, "clear_board": clear_board,
+    "komi": komi, "get_komi": get_komi,
     "kata-set-rules": set_rules, "kata-get-rules": get_rules, "kgs-rules": set_rules,
     "time_settings": time_settings, "kgs-time_settings": kgs_time_settings, "kata-time_settings": kgs_time_settings,
     "time_left": time_left, "play": play, "genmove": genmove, "reg_genmove": reg_genmove, "undo": undo,

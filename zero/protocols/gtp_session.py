@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mcts_ext.notation import CELL_LETTERS, GTP_LETTERS
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
@@ -12,6 +11,7 @@ from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
 from zero.errors import UserError
 from zero.games import family, make_game
 from zero.protocols.thinking import Thoughts, read_thoughts
+from zero.protocols.vertices import moves_are_points, to_action, to_vertex
 
 _SLICE_SECONDS = 0.02
 _MOVES_TO_GO = 25  # a search spends this share of its main time on a move
@@ -70,6 +70,16 @@ class Session:
         settings = {key: value for key, value in self.rules.items() if hasattr(game, key) or key == "rules"}
         self._take_game(make_configured(name, settings))
         self.clear()
+
+    def resize(self, rows: int, cols: int) -> None:
+        """An empty board of another size of the same game. Raises UserError if there is none."""
+        if (rows, cols) == (self.game.rows, self.game.cols):
+            self.clear()
+            return
+        name = f"{family(self.game.name)}{rows}" + (f"x{cols}" if rows != cols else "")
+        if self.trained_for not in (None, name):
+            raise UserError(f"the player plays {self.trained_for}, not {name}")
+        self.change_game(name)
 
     def _take_game(self, game: Game) -> None:
         self.game = game
@@ -156,23 +166,19 @@ class Session:
     # vertices
 
     def to_vertex(self, action: int) -> str:
-        """An action as GTP writes it: letters without I, the game's own row numbers; `pass`, `swap` as they are."""
-        text = self.game.action_to_text(action)
-        if self.game.geometry == "points" or text[:1] not in CELL_LETTERS or not text[1:].isdigit():
-            return text.upper() if text[1:].isdigit() else text
-        return GTP_LETTERS[CELL_LETTERS.index(text[0])] + text[1:]
+        return to_vertex(self.game, action)
 
     def to_action(self, vertex: str) -> int:
         """Raises GtpError("invalid color or coordinate")."""
-        text = vertex
-        if self.game.geometry != "points" and vertex[1:].isdigit() and vertex[:1].isalpha():
-            if vertex[0].upper() not in GTP_LETTERS:
-                raise GtpError("invalid color or coordinate")
-            text = CELL_LETTERS[GTP_LETTERS.index(vertex[0].upper())] + vertex[1:]
         try:
-            return self.game.text_to_action(text)
+            return to_action(self.game, vertex)
         except ValueError:
             raise GtpError("invalid color or coordinate") from None
+
+    def need_points(self) -> None:
+        """Raises GtpError in games whose moves are not points of the board."""
+        if not moves_are_points(self.game):
+            raise GtpError(f"moves of {self.game.name} are not points")
 
     # thinking
 
