@@ -175,7 +175,7 @@ def test_failures_are_classified_and_lost(mode, kind, detail, tmp_path):
     opening.write_text("(;GM[1]SZ[5];B[ee])")  # E1 is taken
     openings = make_openings(str(opening), GO5, 1, 1)
     result = play(f"gtp:{DUMMY} {mode}", "random", GO5, games=2, openings=openings, workers=1,
-                  limits=Limits(watchdog=1.0))
+                  limits=Limits(watchdog=2.5))
     assert result.points == 0 and len(result.broken) == 2
     for game in result.games:
         assert (game.ending, game.culprit) == (kind, 0)

@@ -13,6 +13,7 @@ from zero.games import family
 from zero.protocols.engine import EngineFailure, LineEngine
 from zero.protocols.vertices import to_action, to_vertex
 
+_START_SECONDS = 300.0  # for the first answer: an engine may have a network to load
 _MOST_LINES = 10_000  # of an answer
 
 
@@ -91,7 +92,7 @@ class GtpLink:
         self.engine = LineEngine(command)
         self.has_moved = False  # since it made its last move itself, that move is already on its board
         try:
-            self.known = set(self.ask("list_commands").split())
+            self.known = set(self.ask("list_commands", _START_SECONDS).split())
             self._choose_game()
         except EngineFailure:
             self.engine.close()
