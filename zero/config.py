@@ -152,6 +152,22 @@ class LearnerConfig:
 
 
 @dataclass(frozen=True)
+class GateConfig:
+    """The gatekeeper: a network plays only once it has beaten the one before (Silver et al. 2017, Methods)."""
+
+    games: int = 0  # of the match with the network that plays; 0 = every network plays (the paper: 400)
+    every: int = 1  # iterations between such matches
+    sims: int = 32  # simulations a move in them (the paper: 1600)
+    threshold: float = 0.55  # points a game that the newer network needs
+    sprt: bool = False  # decide as soon as the games allow: sequential test of 35 Elo, as in Leela Zero
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "games", "sims")
+        at_least(self, 1, "every")
+        within(self, 0, 1, "threshold")
+
+
+@dataclass(frozen=True)
 class BudgetConfig:
     """When the run ends: at the first of these that is set (0 = not set)."""
 
@@ -186,6 +202,7 @@ class Config:
     selfplay: SelfPlayConfig = field(default_factory=SelfPlayConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     match: MatchConfig = field(default_factory=MatchConfig)
 

@@ -12,6 +12,7 @@ from nn import cpu, optim, save
 from nn.average import EMA, SWA
 from zero.config import Config
 from zero.errors import UserError
+from zero.growth import grown, shapes
 from zero.heads import AuxiliaryHeads
 from zero.losses import all_losses
 from zero.network import Network, save_network, with_present_names
@@ -101,16 +102,27 @@ class Learner:
         save.save(path, {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()})
 
     def load(self, path: Path) -> None:
-        """Restores what `save` wrote. Raises `UserError` if the file belongs to another network or is damaged."""
+        """Restores what `save` wrote. A smaller network's state is grown (`zero.growth`); its optimiser starts anew.
+
+        Raises `UserError` if the file belongs to another network or is damaged.
+        """
         try:
             parts: dict[str, dict] = {}
             for name, array in save.load(path).items():
                 part, _, rest = name.partition("/")
                 parts.setdefault(part, {})[rest] = array
-            self.network.load_state_dict(with_present_names(parts["network"]))
-            self.auxiliary.load_state_dict(parts.get("auxiliary", {}))
-            self.optimizer.load_state_dict(parts["optimizer"])
+            network, auxiliary = with_present_names(parts["network"]), parts.get("auxiliary", {})
+            average = with_present_names(parts.get("average", {}))
+            grows = shapes(network) != shapes(self.network.state_dict())
+            if grows:
+                updates = {"updates": average.pop("updates")} if average else {}
+                average = grown(average, self.network) | updates
+                network, auxiliary = grown(network, self.network), grown(auxiliary, self.auxiliary)
+            self.network.load_state_dict(network)
+            self.auxiliary.load_state_dict(auxiliary)
+            if not grows:
+                self.optimizer.load_state_dict(parts["optimizer"])
             if self.average is not None:
-                self.average.load_state_dict(with_present_names(parts["average"]))
+                self.average.load_state_dict(average)
         except (ValueError, KeyError) as error:
             raise UserError(f"{path}: not a checkpoint of this run's network ({error})") from None

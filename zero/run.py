@@ -23,6 +23,7 @@ from zero.game_log import GameLog
 from zero.weights import Weights
 
 KEEP_CHECKPOINTS = 3
+GROWS = ("network.blocks", "network.channels")  # what may become larger in a run (see zero.growth)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,24 @@ class RunDirectory:
         table = configuration.merged(configuration.to_table(self.config), {"budget": limits})
         self.config = configuration.from_table(Config, table, "command line")
         write_atomically(self.root / "config.toml", configuration.dumps(self.config).encode())
+
+    def grow(self, changes: dict) -> None:
+        """Makes the network larger from the newest checkpoint on; `changes` as `config.parse_overrides` gives them.
+
+        Raises `UserError` for any other change: a run keeps its settings.
+        """
+        other = [key for key in changes if key != "network"]
+        other += [f"network.{key}" for key in changes.get("network", {}) if f"network.{key}" not in GROWS]
+        if other:
+            may = ", ".join(["--minutes", "--games", "--steps", *(f"--{key}" for key in GROWS)])
+            raise UserError(f"{other[0]}: a resumed run keeps its settings; what may change: {may}")
+        table = configuration.to_table(self.config)
+        grown = configuration.from_table(Config, configuration.merged(table, changes), "command line")
+        for name, size in changes["network"].items():
+            if size < table["network"][name]:
+                raise UserError(f"network.{name} = {size}: a network only grows, it has {table['network'][name]}")
+        self.config = grown
+        write_atomically(self.root / "config.toml", configuration.dumps(grown).encode())
 
     @contextmanager
     def lock(self) -> Iterator[None]:

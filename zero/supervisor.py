@@ -10,14 +10,17 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 
+from nn.save import write_atomically
 from zero.backends import Backend
 from zero.display import Display, Status
 from zero.errors import UserError
 from zero.game_log import REFUSED
 from zero.games import make_game
+from zero.gate import accepts, play_gate
 from zero.learner import Learner, Losses
 from zero.memory import resident_bytes
 from zero.metrics import Metrics, disk_free_bytes
@@ -51,6 +54,7 @@ class Supervisor:
         self._began = time.monotonic()
         self._iteration_seconds = 0.0
         self._losses = Losses()
+        self._gated: dict[str, float] = {}  # what the gatekeeper found in this iteration
         self._refused = 0  # games taken out again since the start
         self.work = Work(workers)  # of the present iteration
         self._made: dict[int, int] = {}  # network -> positions that it played
@@ -192,6 +196,7 @@ class Supervisor:
             "lr": self.learner.lr,
             **{f"{name}_loss": value for name, value in losses.parts.items()},
             "gradient_norm": losses.gradient_norm,
+            **self._gated,
             "samples_per_position": self.state.steps * batch / max(1, self.state.positions),
             "tokens": self.state.tokens,
             **self.work.figures(new_positions, steps * batch, steps),
@@ -221,8 +226,30 @@ class Supervisor:
         return age / max(1, self.replay.window)
 
     def _publish(self) -> None:
+        """The learner's network becomes the one that plays; with a gatekeeper only if it passes."""
         version = self.state.iteration
-        self.run.publish(version, lambda path: self.learner.export(path, version), self.state.games, self.state.steps)
+        save = partial(self.learner.export, version=version)
+        self._gated = {}
+        if self.config.gate.games and version and not self._passes_gate(version):
+            save = partial(write_atomically, content=self.run.weights_path(version - 1).read_bytes())
+        self.run.publish(version, save, self.state.games, self.state.steps)
+
+    def _passes_gate(self, version: int) -> bool:
+        """Whether the learner's network beats the one that plays. Raises `Stopped` when asked to stop."""
+        gate, candidate = self.config.gate, self.run.root / "weights" / "candidate.safetensors"
+        if version % gate.every:
+            return False
+        self.learner.export(candidate, version)
+        try:
+            best, seed = self.run.weights_path(version - 1), self.config.seed + version
+            result = play_gate(candidate, best, self.game, self.config, seed, lambda result: self._check_stop())
+        finally:
+            candidate.unlink()
+        passes = accepts(result, self.config)
+        self._gated = {"gate_points": result.points, "gate_games": len(result.games), "gate_passed": int(passes)}
+        self.display.message(f"network {version}: {result.points:g} of {len(result.games)} points against the one that "
+                             f"plays; {'it plays from now on' if passes else 'that goes on playing'}")
+        return passes
 
     # self-play
 

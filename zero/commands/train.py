@@ -38,7 +38,9 @@ class TrainArguments:
 
 
 def main(argv: list[str]) -> int:
-    arguments, overrides = tyro.cli(TrainArguments, prog="zero train", args=argv, return_unknown_args=True)
+    settings, words = split_settings(argv)
+    arguments, others = tyro.cli(TrainArguments, prog="zero train", args=words, return_unknown_args=True)
+    overrides = settings + others
     if (arguments.config is None) == (arguments.resume is None):
         raise UserError("give a config file to start a run, or --resume DIR to go on with one")
     if arguments.workers is not None and arguments.workers < 1:
@@ -48,12 +50,13 @@ def main(argv: list[str]) -> int:
     from zero.run import RunDirectory, describe
 
     if arguments.resume is not None:
-        if overrides:
-            raise UserError(f"{overrides[0]}: a resumed run keeps its settings, but for --minutes, --games, --steps")
         run = RunDirectory.open(arguments.resume)
         backend = start_backend(arguments)
         if limits:
             run.change_budget(limits)
+        if overrides:
+            with run.lock():
+                run.grow(configuration.parse_overrides(overrides))
         return execute(run, backend, arguments)
 
     budget = [word for name, value in limits.items() for word in (f"--budget.{name}", str(value))]
@@ -70,6 +73,19 @@ def main(argv: list[str]) -> int:
     backend = start_backend(arguments)
     run = RunDirectory.create(arguments.run or Path("runs") / arguments.config.stem, config, describe())
     return execute(run, backend, arguments)
+
+
+def split_settings(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The words of `--section.key value` and `--section.key=value`, and the others: a value is no config file."""
+    settings, others, words = [], [], list(argv)
+    while words:
+        word = words.pop(0)
+        if not (word.startswith("--") and "." in word.partition("=")[0]):
+            others.append(word)
+        else:
+            settings += [word] if "=" in word else [word, *words[:1]]
+            words = words if "=" in word else words[1:]
+    return settings, others
 
 
 def start_backend(arguments: TrainArguments):
