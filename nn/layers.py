@@ -147,6 +147,8 @@ class Conv2d(Module):
 class BatchNorm(Module):
     """Batch normalisation over the last axis, with optional residual and ReLU in the same pass (`nn.ops.bn_act`)."""
 
+    reduce = None  # sums an array over the processes that share a batch, if there are several
+
     def __init__(self, channels, momentum=0.1, eps=1e-5):
         self.gamma = Parameter(np.ones(channels, np.float32))
         self.beta = Parameter(np.zeros(channels, np.float32))
@@ -158,6 +160,7 @@ class BatchNorm(Module):
         return ops.bn_act(
             x, self.gamma, self.beta, residual, running_mean=self.running_mean.data, running_var=self.running_var.data,
             training=self.training, momentum=self.momentum, eps=self.eps, relu=relu, mask=mask,
+            reduce=self.reduce,
         )  # fmt: skip
 
 
@@ -170,7 +173,7 @@ class ConvBN(Module):
 
     def forward(self, x, residual=None, relu=True, mask=None):
         conv, norm = self.conv, self.norm
-        if not norm.training or mask is not None:
+        if not norm.training or mask is not None or norm.reduce is not None:
             return norm(conv(x), residual, relu, mask)
         return ops.conv_bn_act(
             x, conv.weight, norm.gamma, norm.beta, residual, running_mean=norm.running_mean.data,

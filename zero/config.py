@@ -131,13 +131,16 @@ class LearnerConfig:
     ownership_weight: float = 0.0  # for who owns each point at the end, in games that are counted (KataGo: 1.5)
     score_weight: float = 0.0  # for the margin at the end, in such games
     gradient_clip: float = 5.0  # L2 norm; 0 = none
+    # With several learners (zero train --learners): 0 = they share every batch and step together. More: each takes
+    # batches of its own at its own pace, and a gradient more than this many steps old is dropped.
+    max_staleness: int = 0
     ema: float = 0.0  # decay per step of the averaged weights that are published; 0 = publish the raw ones
     swa: float = 0.0  # last share of the budget, from whose start on the published weights are the mean of all since
     # (stochastic weight averaging, Izmailov et al. 2018, over the steps)
 
     def __post_init__(self) -> None:
         at_least(self, 1, "batch")
-        at_least(self, 0, "weight_decay", "value_weight", "gradient_clip")
+        at_least(self, 0, "weight_decay", "value_weight", "gradient_clip", "max_staleness")
         at_least(self, 0, "reply_weight", "soft_policy_weight", "moves_left_weight", "ownership_weight", "score_weight")
         at_least(self, 0, "warmup_steps")
         within(self, 0, 1, "momentum", "final_lr", "ema", "swa")
@@ -147,6 +150,8 @@ class LearnerConfig:
             self.drops and list(self.drops) == sorted(set(self.drops)) and all(0 < share < 1 for share in self.drops)
         ):
             raise SettingError("drops", self.drops, "must be ascending shares of the budget between 0 and 1")
+        if self.max_staleness and self.optimizer == "muon":
+            raise SettingError("max_staleness", self.max_staleness, "muon needs whole matrices: take another optimizer")
         if self.ema and self.swa:
             raise SettingError("swa", self.swa, "averages the weights that ema averages already; choose one")
 

@@ -1,6 +1,8 @@
 """The learner: fits the network to what the search found."""
 
 import math
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,13 +10,13 @@ import numpy as np
 
 import nn
 from mcts_ext.state import Game
-from nn import cpu, optim, save
+from nn import cpu, layers, optim, save
 from nn.average import EMA, SWA
 from zero.config import Config
 from zero.errors import UserError
 from zero.growth import grown, shapes
 from zero.heads import AuxiliaryHeads
-from zero.losses import all_losses
+from zero.losses import all_losses, sample_counts
 from zero.network import Network, save_network, with_present_names
 from zero.optimizers import learning_rate, make_optimizer
 from zero.replay import Batch
@@ -43,17 +45,26 @@ class Losses:
 
 
 class Learner:
-    """Owns the network in training and its optimiser; `threads` of this machine's cores work on a step."""
+    """Owns the network in training and its optimiser; up to `threads` of this machine's cores work on a step.
 
-    def __init__(self, game: Game, config: Config, threads: int = 1):
-        self.game, self.config = game, config
-        cpu.set_threads(threads)
+    One of several that share each batch (`zero.group`) has `reduce`, which sums an array over all of them: then losses,
+    batch statistics and gradients are those of the joined batch, and all take the same step.
+    """
+
+    def __init__(
+        self, game: Game, config: Config, threads: int = 1, reduce: Callable[[np.ndarray], np.ndarray] | None = None
+    ):
+        self.game, self.config, self.reduce = game, config, reduce
+        cpu.set_threads(min(threads, len(os.sched_getaffinity(0))))
         self.network = Network(game, config.network, np.random.default_rng([config.seed, 0]))
         settings = config.learner
         self.auxiliary = AuxiliaryHeads(game, config.network, settings, np.random.default_rng([config.seed, 2]))
         self.parameters = self.network.parameters() + self.auxiliary.parameters()
         self.optimizer = make_optimizer(self.network, self.auxiliary, settings)
         self.average = self._make_average()
+        for module in (*self.network.modules(), *self.auxiliary.modules()):
+            if isinstance(module, layers.BatchNorm):
+                module.reduce = reduce
 
     def _make_average(self) -> EMA | SWA | None:
         settings = self.config.learner
@@ -66,25 +77,69 @@ class Learner:
         """The learning rate of the last step."""
         return self.optimizer.lr
 
-    def step(self, batch: Batch, progress: float) -> Losses:
-        """One step on one batch, when a share `progress` (0 to 1) of the budget is spent.
+    def steps(self, batches: Iterable[Batch], progress: float) -> Iterator[Losses]:
+        """One step on each batch, when a share `progress` (0 to 1) of the budget is spent.
 
-        A non-finite loss or gradient leaves the network untouched.
+        A non-finite loss or gradient leaves the parameters untouched.
         """
+        for batch in batches:
+            yield self.step(batch, progress)
+
+    def step(self, batch: Batch, progress: float) -> Losses:
+        losses = self.differentiate(batch)
+        if losses.culprit is None:
+            self.update(progress)
+        return losses
+
+    def differentiate(self, batch: Batch) -> Losses:
+        """Leaves the clipped gradient of the batch's loss in the parameters."""
         settings = self.config.learner
         self.optimizer.zero_grad()
         features = self.network.features(nn.Tensor(batch.planes))
         policy, value = self.network.policy(features), self.network.value(features)
         parts = all_losses(policy, value, self.auxiliary(features), batch, settings)
-        sum(weight * loss for weight, loss in parts.values()).backward()
-        norm = optim.clip_grad_norm(self.parameters, settings.gradient_clip or math.inf)
-        losses = Losses({name: loss.item() for name, (_, loss) in parts.items()}, norm)
-        if losses.culprit is None:
-            self.optimizer.lr = learning_rate(settings, progress, self.optimizer.steps)
-            self.optimizer.step()
-            if settings.ema or (settings.swa and progress >= 1 - settings.swa):
-                self.average.update()
-        return losses
+        share = dict.fromkeys(parts, 1.0) if self.reduce is None else self._shares(batch)
+        sum(weight * share[name] * loss for name, (weight, loss) in parts.items()).backward()
+        values = {name: share[name] * loss.item() for name, (_, loss) in parts.items()}
+        if self.reduce is not None:
+            values = self._sum_over_ranks(values)
+        return Losses(values, optim.clip_grad_norm(self.parameters, settings.gradient_clip or math.inf))
+
+    def _shares(self, batch: Batch) -> dict[str, float]:
+        """name of a loss -> this rank's share of the samples it is a mean over."""
+        counts = sample_counts(batch)
+        mine = np.array(list(counts.values()), np.float64)
+        return dict(zip(counts, (mine / np.maximum(self.reduce(mine), 1)).tolist(), strict=True))
+
+    def _sum_over_ranks(self, values: dict[str, float]) -> dict[str, float]:
+        """The gradients and `values`, summed over the ranks in one go."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        extra = np.array(list(values.values()), np.float32)
+        total = self.reduce(np.concatenate([g.reshape(-1) for g in gradients] + [extra]))
+        at = 0
+        for gradient in gradients:
+            gradient[...] = total[at : at + gradient.size].reshape(gradient.shape)
+            at += gradient.size
+        return dict(zip(values, total[at:].tolist(), strict=True))
+
+    def update(self, progress: float) -> None:
+        """Takes the step of the gradient that `differentiate` left."""
+        self.optimizer.lr = learning_rate(self.config.learner, progress, self.optimizer.steps)
+        self.optimizer.step()
+        self.update_average(progress)
+
+    def update_average(self, progress: float) -> None:
+        """Takes the present weights into the average that is published."""
+        settings = self.config.learner
+        if settings.ema or (settings.swa and progress >= 1 - settings.swa):
+            self.average.update()
+
+    def report(self) -> dict[str, float]:
+        """What else there is to say of the steps since the last report."""
+        return {}
+
+    def close(self) -> None:
+        """Ends what the learner has started elsewhere."""
 
     def export(self, path: Path, version: int) -> None:
         """Writes the network that plays: the averaged weights if there are, else the newest."""
@@ -93,36 +148,43 @@ class Learner:
             network = self.average.copy_to(Network(self.game, self.config.network, np.random.default_rng(0)))
         save_network(path, network, self.game.name, {"version": version, "seed": self.config.seed})
 
-    def save(self, path: Path) -> None:
+    def state(self) -> dict[str, np.ndarray]:
         """Everything an exact continuation needs."""
         parts = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
         parts["auxiliary"] = self.auxiliary.state_dict()
         if self.average is not None:
             parts["average"] = self.average.state_dict()
-        save.save(path, {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()})
+        return {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Takes what `state` gave. A smaller network's state is grown (`zero.growth`); its optimiser starts anew.
+
+        Raises `ValueError` or `KeyError` if it belongs to another network.
+        """
+        parts: dict[str, dict] = {}
+        for name, array in state.items():
+            part, _, rest = name.partition("/")
+            parts.setdefault(part, {})[rest] = array
+        network, auxiliary = with_present_names(parts["network"]), parts.get("auxiliary", {})
+        average = with_present_names(parts.get("average", {}))
+        grows = shapes(network) != shapes(self.network.state_dict())
+        if grows:
+            updates = {"updates": average.pop("updates")} if average else {}
+            average = grown(average, self.network) | updates
+            network, auxiliary = grown(network, self.network), grown(auxiliary, self.auxiliary)
+        self.network.load_state_dict(network)
+        self.auxiliary.load_state_dict(auxiliary)
+        if not grows:
+            self.optimizer.load_state_dict(parts["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(average)
+
+    def save(self, path: Path) -> None:
+        save.save(path, self.state())
 
     def load(self, path: Path) -> None:
-        """Restores what `save` wrote. A smaller network's state is grown (`zero.growth`); its optimiser starts anew.
-
-        Raises `UserError` if the file belongs to another network or is damaged.
-        """
+        """Restores what `save` wrote. Raises `UserError` if the file belongs to another network or is damaged."""
         try:
-            parts: dict[str, dict] = {}
-            for name, array in save.load(path).items():
-                part, _, rest = name.partition("/")
-                parts.setdefault(part, {})[rest] = array
-            network, auxiliary = with_present_names(parts["network"]), parts.get("auxiliary", {})
-            average = with_present_names(parts.get("average", {}))
-            grows = shapes(network) != shapes(self.network.state_dict())
-            if grows:
-                updates = {"updates": average.pop("updates")} if average else {}
-                average = grown(average, self.network) | updates
-                network, auxiliary = grown(network, self.network), grown(auxiliary, self.auxiliary)
-            self.network.load_state_dict(network)
-            self.auxiliary.load_state_dict(auxiliary)
-            if not grows:
-                self.optimizer.load_state_dict(parts["optimizer"])
-            if self.average is not None:
-                self.average.load_state_dict(average)
+            self.restore(save.load(path))
         except (ValueError, KeyError) as error:
             raise UserError(f"{path}: not a checkpoint of this run's network ({error})") from None

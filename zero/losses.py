@@ -41,21 +41,36 @@ def all_losses(policy, value, auxiliary: dict, batch: Batch, settings: LearnerCo
     return parts
 
 
+def sample_counts(batch: Batch) -> dict[str, float]:
+    """name of a loss -> how many samples of the batch it is the mean over."""
+    has_policy = _given(batch.policy).sum()
+    counts = {"policy": has_policy, "soft_policy": has_policy, "value": len(batch.value)}
+    counts |= {"reply": _given(batch.reply).sum(), "moves_left": _known(batch.moves_left).sum()}
+    for name, target in (("ownership", batch.ownership), ("score", batch.score)):
+        counts[name] = 0 if target is None else _known(target).sum()
+    return counts
+
+
 def _given(policy: np.ndarray) -> np.ndarray:
     """1 where there is a policy target, `[n]`: the others take no part."""
     return policy.any(axis=1).astype(np.float32)
 
 
+def _known(target: np.ndarray) -> np.ndarray:
+    """Which samples have that target, bool `[n]`; of the others it is NaN."""
+    return ~np.isnan(target.reshape(len(target), -1)).any(axis=1)
+
+
 def _distance(predicted, target: np.ndarray, unit: float, delta: float):
     """Huber loss of `predicted [n, 1]`, over the samples whose `target [n]` is known (not NaN)."""
-    known = ~np.isnan(target)
+    known = _known(target)
     target = np.where(known, target / unit, 0).astype(np.float32)[:, None]
     return ops.huber(predicted / unit, nn.Tensor(target), known.astype(np.float32), delta=delta / unit)
 
 
 def _ownership_loss(logits, target: np.ndarray):
     """Mean binary cross-entropy of the points' owners, `[n, points]`, over the samples whose owners are known."""
-    known = ~np.isnan(target).any(axis=1)
+    known = _known(target)
     mine = np.where(known[:, None], (1 + target) / 2, 0).astype(np.float32)
     share = (known / (max(known.sum(), 1) * target.shape[1])).astype(np.float32)[:, None]
     return ((ops.softplus(logits) - logits * mine) * share).sum()

@@ -3,6 +3,7 @@
 from nn import optim
 from nn.layers import Module
 from nn.schedules import Constant, Cosine, Steps, Warmup
+from nn.tensor import Parameter
 from zero.config import LearnerConfig
 
 ADAMW_SHARE = 0.05  # AdamW's rate beside Muon's: the customary 0.001 beside 0.02 (Jordan et al. 2024)
@@ -11,19 +12,24 @@ ADAMW_SHARE = 0.05  # AdamW's rate beside Muon's: the customary 0.001 beside 0.0
 def make_optimizer(network: Module, auxiliary: Module, settings: LearnerConfig) -> optim.Optimizer | optim.Several:
     """An optimiser of all parameters. With "muon" it has the filters and matrices of the blocks; AdamW has the rest."""
     parameters = network.parameters() + auxiliary.parameters()
+    if settings.optimizer != "muon":
+        return elementwise_optimizer(parameters, settings)
     lr, decay = settings.lr, settings.weight_decay
-    if settings.optimizer == "sgd":
-        return optim.SGD(parameters, lr, settings.momentum, weight_decay=decay)
-    if settings.optimizer == "adam":
-        return optim.Adam(parameters, lr, weight_decay=decay)
-    if settings.optimizer == "adamw":
-        return optim.AdamW(parameters, lr, weight_decay=decay)
     hidden = [p for name, p in network.named_parameters() if name.startswith("blocks.") and p.ndim > 1]
     taken = set(hidden)
     rest = optim.AdamW([p for p in parameters if p not in taken], lr, weight_decay=decay)
     if not hidden:
         return rest
     return optim.Several([(optim.Muon(hidden, lr, weight_decay=decay), 1.0), (rest, ADAMW_SHARE)], lr)
+
+
+def elementwise_optimizer(parameters: list[Parameter], settings: LearnerConfig) -> optim.Optimizer:
+    """One that treats every number by itself, so that any stretch of the parameters can be updated apart."""
+    lr, decay = settings.lr, settings.weight_decay
+    if settings.optimizer == "sgd":
+        return optim.SGD(parameters, lr, settings.momentum, weight_decay=decay)
+    kind = optim.Adam if settings.optimizer == "adam" else optim.AdamW
+    return kind(parameters, lr, weight_decay=decay)
 
 
 def learning_rate(settings: LearnerConfig, progress: float, step: int) -> float:

@@ -38,6 +38,10 @@ class Batch:
     ownership: np.ndarray | None = None
     score: np.ndarray | None = None
 
+    def part(self, which: slice) -> "Batch":
+        """A copy of some of the samples."""
+        return Batch(**{name: None if a is None else np.array(a[which]) for name, a in vars(self).items()})
+
 
 class Column:
     """A growing array."""

@@ -6,7 +6,6 @@ its iteration and ends where it would have ended.
 """
 
 import bisect
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -16,6 +15,7 @@ import numpy as np
 
 from nn.save import write_atomically
 from zero.backends import Backend
+from zero.config import Config
 from zero.display import Display, Status
 from zero.errors import UserError
 from zero.game_log import REFUSED
@@ -26,7 +26,7 @@ from zero.memory import resident_bytes
 from zero.metrics import Metrics, disk_free_bytes
 from zero.pool import WorkerPool
 from zero.record import GameRecord
-from zero.replay import Replay
+from zero.replay import Batch, Replay
 from zero.run import Checkpoint, RunDirectory
 from zero.selfplay import PlayReport
 from zero.work import Work
@@ -36,17 +36,30 @@ class Stopped(Exception):
     """The run was asked to stop; what is on disk suffices to go on."""
 
 
+def make_learner(config: Config, backend: Backend, learners: int, threads: int):
+    """A `Learner`, or several of them on the backend that share the work and are used like one."""
+    if learners == 1:
+        return Learner(make_game(config.game), config, threads)
+    if config.learner.max_staleness:
+        from zero.parameter_server import AsynchronousLearner
+
+        return AsynchronousLearner(backend, config, learners, threads)
+    from zero.group import LearnerGroup
+
+    return LearnerGroup(backend, config, learners, threads)
+
+
 class Supervisor:
     """Drives a run on a backend with `workers` self-play roles; `should_stop` is asked every half second."""
 
     def __init__(self, run: RunDirectory, backend: Backend, workers: int, display: Display,
-                 should_stop: Callable[[], bool] = lambda: False, metrics: Metrics | None = None):
+                 should_stop: Callable[[], bool] = lambda: False, metrics: Metrics | None = None, learners: int = 1):
         self.run, self.config, self.backend, self.display = run, run.config, backend, display
         self.workers, self.should_stop = workers, should_stop
         self.metrics = metrics or Metrics(run)
         self.game = make_game(self.config.game)
         self.replay = Replay(self.game, self.config.replay)
-        self.learner = Learner(self.game, self.config, threads=min(workers, len(os.sched_getaffinity(0))))
+        self.learner = make_learner(self.config, backend, learners, max(1, workers // learners))
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
         self.pool = WorkerPool(backend, self.config, workers, display.message)
         self.finished: dict[int, GameRecord] = {}  # games of the present iteration
@@ -80,6 +93,7 @@ class Supervisor:
             raise
         finally:
             self.pool.close()
+            self.learner.close()
             self.run.games.close()
             self.metrics.close(end)
 
@@ -200,6 +214,7 @@ class Supervisor:
             "samples_per_position": self.state.steps * batch / max(1, self.state.positions),
             "tokens": self.state.tokens,
             **self.work.figures(new_positions, steps * batch, steps),
+            **self.learner.report(),
             **self._health(),
         }
 
@@ -274,12 +289,17 @@ class Supervisor:
         """Takes as many steps as there are tokens for; the samples depend on (seed, iteration) alone."""
         settings = self.config.learner
         rng = np.random.default_rng([self.config.seed, self.state.iteration, 1])
-        total, steps, began = Losses(), int(tokens // settings.batch), time.monotonic()
-        for step in range(steps):
-            sampled_from = time.monotonic()
-            batch = self.replay.sample(settings.batch, rng)
-            self.work.data_seconds += time.monotonic() - sampled_from
-            losses = self.learner.step(batch, progress)
+        total, steps = Losses(), int(tokens // settings.batch)
+        began = shown = time.monotonic()
+
+        def batches() -> Iterator[Batch]:
+            for _ in range(steps):
+                sampled_from = time.monotonic()
+                batch = self.replay.sample(settings.batch, rng)
+                self.work.data_seconds += time.monotonic() - sampled_from
+                yield batch
+
+        for step, losses in enumerate(self.learner.steps(batches(), progress)):
             self.work.learn_seconds = time.monotonic() - began
             if losses.culprit:
                 raise UserError(
@@ -288,7 +308,8 @@ class Supervisor:
                 )
             total += losses
             self.state = replace(self.state, steps=self.state.steps + 1)
-            if step % 8 == 0 or time.monotonic() - sampled_from > 0.5:
+            if step % 8 == 0 or time.monotonic() - shown > 0.5:
+                shown = time.monotonic()
                 self._show("learning", losses)
                 self._check_stop()
         return total.mean(steps), tokens - steps * settings.batch

@@ -8,7 +8,7 @@ from nn.tensor import op
 @op
 def bn_act(
     y, gamma, beta, residual=None, *, running_mean, running_var, training, momentum=0.1, eps=1e-5, relu=True,
-    mask=None, need,
+    mask=None, reduce=None, need,
 ):  # fmt: skip
     """Batch normalisation over all axes but the last, plus `residual`, then ReLU: one pass where the parts take six.
 
@@ -17,25 +17,69 @@ def bn_act(
     variance with Bessel's correction as in PyTorch; otherwise they are used as they stand.
     With `mask` (bool array, the shape of `y` without its last axis) only the points where it is True exist: the others
     are 0 in the result and take no part in statistics and gradients.
+    With `reduce`, which sums an array over processes that share a batch, training statistics are those of the whole
+    batch; the gradients of `gamma` and `beta` stay those of this process's part.
     """
     if residual is not None and residual.shape != y.shape:
         raise ValueError(f"the residual {list(residual.shape)} must have the shape of the input {list(y.shape)}")
     if mask is not None:
         settings = {"running_mean": running_mean, "running_var": running_var, "training": training,
-                    "momentum": momentum, "eps": eps, "relu": relu, "need": need}  # fmt: skip
+                    "momentum": momentum, "eps": eps, "relu": relu, "reduce": reduce, "need": need}  # fmt: skip
         return _bn_act_masked(y, gamma, beta, residual, mask, settings)
     if not training:
         return _bn_act_eval(y, gamma, beta, residual, running_mean, running_var, eps, relu)
     k = kernels(y)
-    out, mean, inv_std = k.bn_act_forward(y, gamma, beta, residual, eps, relu)
-    _move_statistics(running_mean, running_var, mean, inv_std, y.size // y.shape[-1], momentum, eps)
-    return out, lambda g: k.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need[3])
+    count = y.size // y.shape[-1]
+    if reduce is not None:
+        out, mean, inv_std, count, pullback = _bn_act_joint(y, gamma, beta, residual, reduce, eps, relu, need[3])
+    else:
+        out, mean, inv_std = k.bn_act_forward(y, gamma, beta, residual, eps, relu)
+
+        def pullback(g):
+            return k.bn_act_backward(g, out, y, mean, inv_std, gamma, relu, need[3])
+
+    _move_statistics(running_mean, running_var, mean, inv_std, count, momentum, eps)
+    return out, pullback
 
 
 def _move_statistics(running_mean, running_var, mean, inv_std, count, momentum, eps):
     variance = (1 / (inv_std * inv_std) - eps) * (count / max(count - 1, 1))
     running_mean += momentum * (mean - running_mean)
     running_var += momentum * (variance - running_var)
+
+
+def _bn_act_joint(y, gamma, beta, residual, reduce, eps, relu, need_residual):
+    """The forward and backward pass of `reference.bn_act_*` with sums over all processes, one exchange each.
+
+    Every process sends count, sum and sum of squares of its part, in float64; the squares are taken about its own mean
+    and moved to zero, so that nothing is lost in float32.
+    """
+    xp = array_module(y)
+    axes = tuple(range(y.ndim - 1))
+    count = y.size // y.shape[-1]
+    own_mean = y.mean(axes, dtype="float64")
+    own_square = xp.square(y - own_mean.astype(y.dtype)).sum(axes, dtype="float64") + count * own_mean**2
+    sums = reduce(xp.stack([xp.full_like(own_mean, count), count * own_mean, own_square]))
+    total = float(sums[0, 0])
+    mean = sums[1] / total
+    inv_std = (1 / xp.sqrt(xp.maximum(sums[2] / total - mean**2, 0) + eps)).astype(y.dtype)
+    mean = mean.astype(y.dtype)
+    normalised = (y - mean) * inv_std
+    out = normalised * gamma + beta
+    if residual is not None:
+        out += residual
+    if relu:
+        xp.maximum(out, 0, out=out)
+
+    def pullback(g):
+        if relu:
+            g = g * (out > 0)
+        dbeta, dgamma = g.sum(axes), (g * normalised).sum(axes)
+        mean_g, mean_gn = (reduce(xp.stack([dbeta, dgamma])) / total).astype(y.dtype)
+        gy = (gamma * inv_std) * (g - mean_g - normalised * mean_gn)
+        return gy, dgamma, dbeta, g if need_residual else None
+
+    return out, mean, inv_std, total, pullback
 
 
 def _bn_act_masked(y, gamma, beta, residual, mask, settings):

@@ -25,13 +25,13 @@ class Quiet(Display):
         pass
 
 
-def train(root, workers=1, backend="inline", should_stop=lambda: False, **changes):
+def train(root, workers=1, backend="inline", should_stop=lambda: False, learners=1, **changes):
     """Trains, or goes on with, the run at `root`."""
     if (root / "config.toml").exists():
         run = RunDirectory.open(root)
     else:
         run = RunDirectory.create(root, from_table(Config, SETTINGS | changes, "test"), {})
-    Supervisor(run, backends.make(backend), workers, Quiet(), should_stop).train()
+    Supervisor(run, backends.make(backend), workers, Quiet(), should_stop, learners=learners).train()
     return run
 
 

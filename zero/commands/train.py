@@ -31,6 +31,7 @@ class TrainArguments:
     steps: int | None = None  # stop after this many training steps
     workers: int | None = None  # self-play processes [one for each core]; 1 plays in this process
     cluster: str | None = None  # play on a Ray cluster: auto (this machine is part of one) or HOST:PORT of its head
+    learners: int = 1  # processes or cluster nodes that share the learning (see learner.max_staleness)
     metrics_port: int | None = None  # serve figures for Prometheus on this port of 127.0.0.1; 0 = any free one
     watch: bool = False  # open the window on the run: games, losses and Elo as it learns
     print_config: bool = False  # show the resolved settings and leave
@@ -45,6 +46,8 @@ def main(argv: list[str]) -> int:
         raise UserError("give a config file to start a run, or --resume DIR to go on with one")
     if arguments.workers is not None and arguments.workers < 1:
         raise UserError(f"--workers {arguments.workers}: must be 1 or more")
+    if arguments.learners < 1:
+        raise UserError(f"--learners {arguments.learners}: must be 1 or more")
     limits = {name: getattr(arguments, name) for name in ("minutes", "games", "steps")}
     limits = {name: value for name, value in limits.items() if value is not None}
     from zero.run import RunDirectory, describe
@@ -130,11 +133,12 @@ def execute(run, backend, arguments: TrainArguments) -> int:
         metrics = Metrics(run, arguments.metrics_port)
         if metrics.prometheus:
             display.message(f"figures for Prometheus: http://127.0.0.1:{metrics.prometheus.port}/metrics")
-        supervisor = Supervisor(run, backend, workers, display, stop, metrics)
+        supervisor = Supervisor(run, backend, workers, display, stop, metrics, arguments.learners)
         try:
             supervisor.train()
         except Stopped:
             where = f" --cluster {arguments.cluster}" if arguments.cluster else ""
+            where += f" --learners {arguments.learners}" if arguments.learners > 1 else ""
             display.message(f"Stopped; nothing is lost. To go on: zero train --resume {run.root}{where}")
             return INTERRUPTED
         except OSError as error:
