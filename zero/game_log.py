@@ -7,7 +7,7 @@ after all in `refused.games`, games that the run shall do without in `quarantine
 
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from nn.save import write_atomically
@@ -18,6 +18,7 @@ SEGMENT_BYTES = 64 << 20
 SYNC_GAMES = 64  # a group of games shares one fsync; a power failure may cost the last group
 QUARANTINED = "quarantined.games"
 REFUSED = "refused.games"
+Place = tuple[int, int, int]  # of a game: which segment, from where, to where
 
 
 def scan(data: bytes) -> Iterator[tuple[int, int, bytes | None]]:
@@ -47,10 +48,14 @@ def read_segment(path: Path, warn: Callable[[str], None]) -> Iterator[GameRecord
         if payload is None:
             warn(f"{path}: {_kind(end, data)}, {end - start} bytes at offset {start} skipped")
             continue
-        try:
-            yield GameRecord.from_bytes(payload)
-        except ValueError as error:
-            raise UserError(f"{path}: offset {start}: not a game of this version of Zero ({error})") from None
+        yield _record(payload, path, start)
+
+
+def _record(payload: bytes, path: Path, start: int) -> GameRecord:
+    try:
+        return GameRecord.from_bytes(payload)
+    except ValueError as error:
+        raise UserError(f"{path}: offset {start}: not a game of this version of Zero ({error})") from None
 
 
 def _kind(end: int, data: bytes) -> str:
@@ -72,6 +77,31 @@ class GameLog:
     def read(self, warn: Callable[[str], None]) -> Iterator[GameRecord]:
         for path in self.segments():
             yield from read_segment(path, warn)
+
+    def places(self, warn: Callable[[str], None]) -> dict[int, Place]:
+        """Where each game lies, by number; of two with the same number the later one. Damage is named to `warn`."""
+        found = {}
+        for number, path in enumerate(self.segments()):
+            data = path.read_bytes()
+            for start, end, payload in scan(data):
+                if payload is None:
+                    warn(f"{path}: {_kind(end, data)}, {end - start} bytes at offset {start} skipped")
+                else:
+                    found[_record(payload, path, start).index] = (number, start, end)
+        return found
+
+    def fetch(self, places: Iterable[Place]) -> Iterator[GameRecord]:
+        """The games at these places, which `places` told and nothing has moved since; memory holds one at a time."""
+        paths, opened, file = self.segments(), -1, None
+        for number, start, end in places:
+            if number != opened:
+                if file:
+                    file.close()
+                file, opened = open(paths[number], "rb"), number
+            file.seek(start + FRAME.size)
+            yield GameRecord.from_bytes(file.read(end - start - FRAME.size))
+        if file:
+            file.close()
 
     def append(self, record: GameRecord) -> None:
         """Writes one game. It survives the death of the process from here on, a power failure from `sync` on.

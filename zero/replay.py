@@ -14,6 +14,8 @@ from zero.config import ReplayConfig
 from zero.games import counts_points
 from zero.record import GameRecord
 
+FORGET = 1 << 14  # so many positions fall out of the window before they are dropped
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -44,24 +46,36 @@ class Batch:
 
 
 class Column:
-    """A growing array."""
+    """A growing array that may forget its beginning; what is left keeps its numbers."""
 
     def __init__(self, dtype: str):
         self._data = np.empty(1024, dtype)
-        self.size = 0
+        self._first = 0  # number of the first item that is still there
+        self.size = 0  # of all items, the forgotten ones too
 
     def extend(self, values: np.ndarray) -> None:
-        need = self.size + len(values)
+        used = self.size - self._first
+        need = used + len(values)
         if need > len(self._data):
             grown = np.empty(max(need, 2 * len(self._data)), self._data.dtype)
-            grown[: self.size] = self.view
+            grown[:used] = self.view
             self._data = grown
-        self._data[self.size : need] = values
-        self.size = need
+        self._data[used:need] = values
+        self.size += len(values)
+
+    def forget(self, first: int) -> None:
+        """Drops the items before number `first`, and their memory."""
+        self._data = self._data[first - self._first : self.size - self._first].copy()
+        self._first = first
+
+    def __getitem__(self, at: np.ndarray) -> np.ndarray:
+        """The items with these numbers."""
+        return self._data[at - self._first]
 
     @property
     def view(self) -> np.ndarray:
-        return self._data[: self.size]
+        """All that are left."""
+        return self._data[: self.size - self._first]
 
 
 def window_size(total: int, config: ReplayConfig) -> int:
@@ -113,11 +127,16 @@ def sampling_weights(record: GameRecord, surprise_share: float) -> np.ndarray:
 
 
 class Replay:
-    """The positions of a run in the order of their games' indices; `add` must follow that order."""
+    """The positions of a run in the order of their games' indices; `add` must follow that order.
+
+    What fell out of the window is forgotten now and then, so that memory is bounded by the window: it grows more
+    slowly than the run, so that its beginning never comes back.
+    """
 
     def __init__(self, game: Game, config: ReplayConfig):
         self.game, self.config = game, config
         self.games = 0
+        self._first = 0  # the first position that is not forgotten
         self._moves = Column("u2")
         self._starts = Column("i8")  # per position: where its game's moves start
         self._ends = Column("i8")  # per position: where they end
@@ -126,9 +145,10 @@ class Replay:
         self._counts = Column("u2")
         self._actions, self._probs = Column("u2"), Column("f4")
         self._counts_points = counts_points(game)
-        self._counted: list[Count] = []  # of each game
+        self._counted: dict[int, Count] = {}  # of each game
         self._game_of = Column("i8")  # per position: its game's place in `_counted`
         self._mass = Column("f8")  # per position: the sampling weights of all positions up to and with it
+        self._forgotten_mass = 0.0
 
     @property
     def positions(self) -> int:
@@ -152,11 +172,30 @@ class Replay:
         self._actions.extend(record.actions)
         self._probs.extend(record.probs)
         if self._counts_points:
-            self._counted.append(final_count(self.game, record))
+            self._counted[self.games] = final_count(self.game, record)
             self._game_of.extend(np.full(plies, self.games))
         before = self._mass.view[-1] if self._mass.size else 0.0
         self._mass.extend(before + np.cumsum(sampling_weights(record, self.config.surprise_share)))
         self.games += 1
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drops games before the window, once there are enough of them to be worth the copying."""
+        out = self.positions - self.window - self._first
+        if out < max(FORGET, self.window // 4):
+            return
+        first = self._starts[self._first + out]  # games go as a whole
+        if self._counts_points:
+            for game in range(int(self._game_of[self._first]), int(self._game_of[first])):
+                del self._counted[game]
+            self._game_of.forget(first)
+        entry, self._forgotten_mass = self._policy_at[first], self._mass[first - 1]
+        for column in (self._actions, self._probs):
+            column.forget(entry)
+        for column in (self._moves, self._starts, self._ends, self._values, self._draws, self._policy_at, self._counts,
+                       self._mass):
+            column.forget(first)
+        self._first = first
 
     def _value_targets(self, record: GameRecord) -> tuple[np.ndarray, np.ndarray]:
         """`Batch.value` and `Batch.draw` of a game: lambda-returns (Sutton & Barto 2018, section 12.1).
@@ -183,46 +222,49 @@ class Replay:
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
         """`size` positions drawn from the window by their weights, each in a random symmetry of the game."""
-        first, mass = self.positions - self.window, self._mass.view
-        drawn = rng.uniform(mass[first - 1] if first else 0.0, mass[-1], size)
-        at = np.minimum(np.searchsorted(mass, drawn, side="right"), self.positions - 1)
+        first, mass = self.positions - self.window, self._mass
+        low = mass[first - 1] if first > self._first else self._forgotten_mass
+        drawn = rng.uniform(low, mass[self.positions - 1], size)
+        at = self._first + np.searchsorted(mass.view, drawn, side="right")
+        at = np.minimum(at, self.positions - 1)
         symmetry = rng.integers(0, len(self.game.symmetries), size)
         return self._symmetric(self.batch(at), symmetry)
 
     def batch(self, at: np.ndarray) -> Batch:
         """The positions numbered `at` `[n]`, as they were played."""
-        starts = self._starts.view[at]
-        planes, legal = encode_positions(self.game, self._moves.view, starts, (at - starts).astype(np.int32))
-        value, draw = self._values.view[at], self._draws.view[at]
+        starts = self._starts[at]
+        plies = (at - starts).astype(np.int32)
+        planes, legal = encode_positions(self.game, self._moves.view, starts - self._first, plies)
+        value, draw = self._values[at], self._draws[at]
         counted = self._final_counts(at) if self._counts_points else (None, None)
         return Batch(planes, legal, self._policies(at), value, draw, self._replies(at), self._moves_left(at), *counted)
 
     def _policies(self, at: np.ndarray) -> np.ndarray:
         """The policy targets `[n, actions]` of the positions numbered `at`."""
-        counts = self._counts.view[at].astype(np.int64)
+        counts = self._counts[at].astype(np.int64)
         rows = np.repeat(np.arange(len(at)), counts)
         entry = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        entry += np.repeat(self._policy_at.view[at], counts)
+        entry += np.repeat(self._policy_at[at], counts)
         policy = np.zeros((len(at), self.game.num_actions), np.float32)
-        policy[rows, self._actions.view[entry]] = self._probs.view[entry]
+        policy[rows, self._actions[entry]] = self._probs[entry]
         sums = policy.sum(axis=1, keepdims=True)
         np.divide(policy, sums, out=policy, where=sums > 0)  # float16 probabilities do not sum to 1 exactly
         return policy
 
     def _replies(self, at: np.ndarray) -> np.ndarray:
         """The policy targets of the positions that follow; zeros behind the last move of a game."""
-        follows = at + 1 < self._ends.view[at]
+        follows = at + 1 < self._ends[at]
         policy = self._policies(np.where(follows, at + 1, at))
         policy[~follows] = 0
         return policy
 
     def _moves_left(self, at: np.ndarray) -> np.ndarray:
-        return (self._ends.view[at] - at).astype(np.float32)
+        return (self._ends[at] - at).astype(np.float32)
 
     def _final_counts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`Batch.ownership` and `Batch.score`."""
-        counts = [self._counted[game] for game in self._game_of.view[at]]
-        ply = at - self._starts.view[at]
+        counts = [self._counted[game] for game in self._game_of[at]]
+        ply = at - self._starts[at]
         signs = np.array([count.signs[k] for count, k in zip(counts, ply, strict=True)], np.float32)
         ownership = np.stack([count.ownership for count in counts]).astype(np.float32)
         return signs[:, None] * ownership, signs * np.array([count.score for count in counts], np.float32)

@@ -105,25 +105,29 @@ class Supervisor:
         games = self.run.games
         games.repair(self.display.message)
         self.quarantined = games.quarantined()
-        stored = {record.index: record for record in games.read(self.display.message)}
+        places = games.places(self.display.message)
         wanted = [index for index in range(self.state.games) if index not in self.quarantined]
-        self._play_again([index for index in wanted if index not in stored], stored)
+        again = self._play_again([index for index in wanted if index not in places])
+        stored = games.fetch([places[index] for index in wanted if index in places])
         for index in wanted:
-            self._add(stored.pop(index))
-        self.finished = {index: record for index, record in stored.items() if index >= self.state.games}
+            self._add(again[index] if index in again else next(stored))
+        left = [place for index, place in places.items() if index >= self.state.games]
+        self.finished = {record.index: record for record in games.fetch(left)}
         self.metrics.resume(self.state.iteration, self.state.steps)
         self._began = time.monotonic() - self.state.seconds
 
-    def _play_again(self, missing: list[int], stored: dict[int, GameRecord]) -> None:
+    def _play_again(self, missing: list[int]) -> dict[int, GameRecord]:
         """Games that the log lost are played once more with the network that played them; they come out the same."""
         firsts = [entry.games for entry in self.run.weights()]  # number of the first game each network played
         by_version: dict[int, list[int]] = {}
+        played: dict[int, GameRecord] = {}
         for index in missing:
             by_version.setdefault(bisect.bisect_right(firsts, index) - 1, []).append(index)
         for version, indices in by_version.items():
             self.display.message(f"{self.run.root}: playing {len(indices)} lost games of network {version} again")
-            for _ in self._gather(version, indices, stored):
+            for _ in self._gather(version, indices, played):
                 self._check_stop()
+        return played
 
     def _gather(self, version: int, indices: list[int], into: dict[int, GameRecord]) -> Iterator[PlayReport]:
         """Plays games; each is in the log and in `into` when the report of its worker is yielded."""

@@ -164,3 +164,17 @@ def test_a_disk_that_fills_up_leaves_no_torn_frame(tmp_path, room):
 def test_a_proof_beyond_the_game_is_refused():
     with pytest.raises(ValueError, match="record of 9 plies, proven from ply 10 on"):
         GameRecord.from_bytes(replace(make_record(1), proven=10).to_bytes())
+
+
+def test_games_are_found_by_number_whatever_their_order(tmp_path):
+    log = GameLog(tmp_path)
+    for seed, index in enumerate((4, 2, 0, 3, 2)):  # one twice: the later counts
+        log.append(make_record(index, seed=seed))
+        if index == 0:
+            log.close()
+    places = log.places(print)
+    assert sorted(places) == [0, 2, 3, 4] and places[2][0] == 1
+    wanted = [3, 0, 2, 4]
+    assert [record.index for record in log.fetch(places[index] for index in wanted)] == wanted
+    [last] = log.fetch([places[2]])
+    assert [last.to_bytes()] == [r.to_bytes() for r in log.read(print) if r.index == 2][1:]

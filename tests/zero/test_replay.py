@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from stored import random_record
 
+import zero.replay
 from mcts_ext.positions import encode_positions
 from zero.config import ReplayConfig
 from zero.games import make_game
-from zero.replay import Replay, window_size
+from zero.replay import Column, Replay, window_size
+
+forget = Replay._forget
 
 
 @pytest.mark.parametrize("name", ["tictactoe", "connect4"])
@@ -228,3 +231,25 @@ def test_positions_outside_the_stored_moves_are_refused():
     with pytest.raises(IndexError):
         game = make_game("tictactoe")
         encode_positions(game, np.array([0], np.uint16), np.zeros(1, np.int64), np.array([2], np.int32))
+
+
+@pytest.mark.parametrize("name", ["connect4", "go5"])
+def test_what_falls_out_of_the_window_is_forgotten_and_not_missed(monkeypatch, name):
+    """The same samples, bit for bit, as from a replay that forgets nothing; the memory is that of the window."""
+    game = make_game(name)
+    config = ReplayConfig(window_min=100, window_max=300, surprise_share=0.5)
+    monkeypatch.setattr(zero.replay, "FORGET", 1)
+    short = Replay(game, config)
+    monkeypatch.setattr(Replay, "_forget", lambda self: None if self is not short else forget(self))
+    long = Replay(game, config)
+    for index in range(120):
+        record, *_ = random_record(game, index)
+        for replay in (short, long):
+            replay.add(record)
+        a, b = (replay.sample(40, np.random.default_rng(index)) for replay in (short, long))
+        for part, other in zip(vars(a).values(), vars(b).values(), strict=True):
+            np.testing.assert_array_equal(part, other)
+    assert short.positions == long.positions > 1500 and short.window == 300
+    for column in (value for value in vars(short).values() if isinstance(value, Column)):
+        assert len(column.view) < 300 + 75 + 2 * game.max_length * 26
+    assert len(short._counted) < 60
