@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mcts_ext.games import make
 from zero.arena.players import parse_player
+from zero.protocols import analysis
 from zero.protocols.analysis import AnalysisServer, RequestError, parse_request
 
 
@@ -102,6 +103,16 @@ def test_several_games_and_set_up_positions():
     assert "which game?" in by_id["d"]["error"] and "set up" in by_id["e"]["error"]
 
 
+def test_sizes_and_many_kinds_of_rules():
+    talk = Talk(game="go9")
+    assert len(talk.one(moves=["G7"], size=7, sims=5)["policy"]) == 49
+    assert "move 1" in talk.one(moves=["H7"], size=7)["error"]
+    answers = talk.ask(*({"id": str(k), "moves": [], "size": 5, "komi": k, "sims": 3} for k in range(20)))
+    assert {a["id"] for a in answers if a["done"]} == {str(k) for k in range(20)}
+    talk.one(moves=[], size=5, komi=0.5, sims=1)
+    assert len(talk.server.desks) <= analysis.MOST_DESKS
+
+
 def test_ownership_is_the_movers():
     wall = [f"{letter}{row}" for row in (2, 4) for letter in "ABCDE"]
     for colour, to_move, sign in (("black", "black", 1), ("black", "white", -1), ("white", "white", 1)):
@@ -153,6 +164,8 @@ def test_time_limits_reports_and_cancel():
         ('{"id": "a", "sims": 1e400}', "sims must be a whole number"),
         ('{"id": "a", "time": NaN}', "time must be seconds"),
         ('{"id": "a", "mvoes": []}', "unknown field 'mvoes'"),
+        ('{"id": "a", "size": 1}', "size must be"),
+        ('{"id": "a", "size": 9}', "unknown game 'connect9'"),
         ('{"id": "a", "moves": ["8"]}', "move 1: connect4: '8' is not a move"),
         ('{"id": "a", "moves": ["4","4","4","4","4","4","4"]}', "move 7: connect4: illegal move"),
         ('{"id": "a", "game": "chess"}', "unknown game 'chess'"),

@@ -24,7 +24,7 @@ from zero.arena.players import PlayerSpec
 from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
 from zero.errors import UserError
 from zero.evaluator import NetworkEvaluator
-from zero.games import counts_points, make_game
+from zero.games import counts_points, family, make_game
 from zero.protocols.game_sgf import set_up
 from zero.protocols.thinking import (
     Thoughts,
@@ -35,6 +35,7 @@ from zero.protocols.thinking import (
 PROTOCOL = 1
 SLICE_SECONDS = 0.03  # between looks at new requests
 MOST_SIMS = 1_000_000_000
+MOST_DESKS = 8  # kept ready; each has a network of its own
 Answer = dict[str, Any]
 
 
@@ -53,6 +54,7 @@ class Request:
     id: str
     moves: tuple[str, ...] = ()
     game: str | None = None
+    size: int | None = None  # another size of the game
     komi: float | None = None  # of games that have it; None: the game's own
     rules: dict | str | None = None  # settings of the game; a text: the name of a set of rules
     stones: dict | None = None  # {"black": [...], "white": [...], "to_move": "black"} before the moves
@@ -92,6 +94,7 @@ def _is_number(value: Any, low: float, high: float) -> bool:
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "moves": (_is_texts, 'a list of moves, as in ["4", "4"]'),
     "game": (lambda v: isinstance(v, str), "the name of a game"),
+    "size": (lambda v: isinstance(v, int) and _is_number(v, 2, 100), "a whole number, 2 or more"),
     "komi": (lambda v: _is_number(v, -1000, 1000), "points, -1000 to 1000"),
     "rules": (lambda v: isinstance(v, str) or isinstance(v, dict) and all(
         isinstance(value, (bool, int, float, str)) for value in v.values()),
@@ -155,7 +158,10 @@ class Desk:
     def __init__(self, player: PlayerSpec, game: Game, slots: int, threads: int):
         self.player, self.game = player, game
         if (known := game_of(player)) not in (None, game.name):
-            raise UserError(f"player '{player}' plays {known}, not {game.name}")
+            if player.kind != "network" or player.settings.game:
+                raise UserError(f"player '{player}' plays {known}, not {game.name}")
+            self.player = player = replace(player, settings=replace(player.settings, game=game.name))
+            game_of(player)  # refuses, unless the network fits every size
         options, self.evaluate = make_searcher(player, threads)
         if isinstance(self.evaluate, NetworkEvaluator) and not self.evaluate.fits(game):
             raise UserError(f"player '{player}' was trained under other rules of {game.name}")
@@ -281,7 +287,11 @@ class AnalysisServer:
     def _desk(self, name: str, settings: dict[str, Any] | None = None) -> Desk:
         key = f"{name} {sorted(settings.items())}" if settings else name
         if key not in self.desks:
-            self.desks[key] = Desk(self.player, make_game(name, **settings or {}), self.slots, self.threads)
+            desk = Desk(self.player, make_game(name, **settings or {}), self.slots, self.threads)
+            idle = [key for key, known in self.desks.items() if not known.busy]
+            for old in idle[: len(self.desks) - MOST_DESKS + 1]:
+                del self.desks[old]
+            self.desks[key] = desk
         return self.desks[key]
 
     def serve(self, lines: Iterable[str]) -> None:
@@ -337,6 +347,8 @@ class AnalysisServer:
         name = request.game or self.game
         if not name:
             raise RequestError('which game? Add "game", as in "connect4"', request.id)
+        if request.size is not None:
+            name = f"{family(name)}{request.size}"
         try:
             self._desk(name, request.settings).add(request)
         except RequestError:
