@@ -373,6 +373,47 @@ def test_every_move_has_a_vertex(name):
             to_action(game, "I1")
 
 
+@pytest.mark.parametrize("name", ["go5", "othello8", "gomoku9", "hex11"])
+def test_gogui_gets_what_its_manual_asks_for(name):
+    """A random game in its own words: GoGui 1.6, doc/manual/xml/rules.xml. (The program itself is not in Debian.)"""
+    rng = random.Random(2)
+    connection, output = connect(name, "random")
+
+    def ask(command):
+        output.clear()
+        connection.handle(command)
+        (answer,) = output
+        assert answer.startswith("=") and answer.endswith("\n\n"), answer
+        return answer[1:].strip()
+
+    assert re.fullmatch("[A-Z][a-z]+", ask("gogui-rules_game_id"))
+    size = int(ask("gogui-rules_board_size"))
+    required = {"game_id", "board", "captured_count", "board_size", "legal_moves", "side_to_move", "final_result"}
+    assert {f"gogui-rules_{name}" for name in required} <= set(ask("list_commands").split())
+    stones = 0
+    while moves := ask("gogui-rules_legal_moves").split():
+        assert all(re.fullmatch(r"[A-HJ-T][1-9]\d?|pass", move) for move in moves)
+        assert ask("gogui-rules_final_result") == ""
+        move = rng.choice([move for move in moves if move != "pass"] or moves)
+        side = ask("gogui-rules_side_to_move")
+        assert side in ("black", "white")
+        assert ask(f"play {side} {move}") == ""
+        stones += move != "pass"
+        board = ask("gogui-rules_board")
+        rows = [row.split() for row in board.splitlines()]
+        assert len(rows) == size and all(len(row) == size and set(row) <= set(".XO") for row in rows)
+        if move != "pass":  # GoGui draws the first row on top, as size; ours may be numbered from there
+            column, row = "ABCDEFGHJKLMNOPQRST".index(move[0]), size - int(move[1:])
+            assert rows[row][column] == {"black": "X", "white": "O"}[side]
+        captured = sum(map(int, ask("gogui-rules_captured_count").split()))
+        assert captured == (stones - board.count("X") - board.count("O") if name.startswith("go5") else 0)
+    assert ask("gogui-rules_final_result")
+    kinds = {line.split("/")[0] for line in ask("gogui-analyze_commands").splitlines()}
+    assert kinds <= {"gfx", "string", "plist", "none"}
+    clear = ask("clear_board")
+    assert clear == "" and re.fullmatch(r"INFLUENCE( [A-T]\d+ \d\.\d+)+", ask("zero-policy"))
+
+
 def play_by_gtp(name, games=2):
     players = (parse_player(f"gtp:{ZERO} gtp mcts:{sims} --game {name}") for sims in (30, 10))
     result = play_match(*players, make(name), games, workers=1, pool=INLINE)

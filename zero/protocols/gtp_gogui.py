@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zero.protocols.gtp_analysis import read_visits
 from zero.protocols.gtp_play import final_score, parse_colour
-from zero.protocols.gtp_session import GtpError, Move
+from zero.protocols.gtp_session import GtpError, Move, is_go
 from zero.protocols.thinking import read_thoughts
 
 if TYPE_CHECKING:
@@ -80,6 +80,18 @@ def legal_moves(connection: "Connection", words: list[str]) -> str:
     return " ".join(session.to_vertex(action) for action in session.state.legal_actions())
 
 
+def captured_count(connection: "Connection", words: list[str]) -> str:
+    """Stones that Black has captured, and White: those put on the board that are there no more."""
+    session = connection.session
+    if not is_go(session):
+        return "0 0"
+    played = [len(session.black), len(session.white)]
+    for move in session.moves:
+        played[move.colour] += move.action < session.cells
+    stones = session.state.stones()
+    return f"{played[1] - int((stones == 2).sum())} {played[0] - int((stones == 1).sum())}"
+
+
 def final_result(connection: "Connection", words: list[str]) -> str:
     return final_score(connection, words) if connection.session.state.terminal else ""
 
@@ -103,6 +115,7 @@ COMMANDS = {
     "gogui-rules_game_id": game_id, "gogui-rules_board": board, "gogui-rules_legal_moves": legal_moves,
     "gogui-rules_board_size": lambda connection, words: str(connection.session.game.rows),
     "gogui-rules_side_to_move": lambda connection, words: ("black", "white")[connection.session.state.to_move],
-    "gogui-rules_final_result": final_result, "zero-policy": policy, "zero-visits": visits,
+    "gogui-rules_captured_count": captured_count, "gogui-rules_final_result": final_result,
+    "zero-policy": policy, "zero-visits": visits,
     "gomill-explain_last_move": explain_last_move, "gomill-describe_engine": describe_engine,
 }
