@@ -1,0 +1,216 @@
+"""What limits a run that grows: self-play on several processes, the game log, admission, sums over learners.
+
+    python benchmarks/scaling.py selfplay [--workers 1 2] [--config configs/connect4.toml]
+    python benchmarks/scaling.py games    [--game go9]     # admission, append and read, in games/s of one core
+    python benchmarks/scaling.py sums     [--ranks 2] [--cluster auto]   # all-reduce of one array, by its size
+
+The figures of docs/scaling.md come from here. Lines for people go to stderr, one JSON object to stdout.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mcts_ext.state import Game
+from zero import backends, config
+from zero.admission import Admission
+from zero.bench.common import interleave, machine, per_second
+from zero.game_log import GameLog
+from zero.games import make_game
+from zero.network import Network, save_network
+from zero.pool import WorkerPool
+from zero.record import GameRecord
+from zero.selfplay import game_seed
+from zero.weights import Weights
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class Players:
+    """A pool of worker processes with an untrained network, its games admitted and stored as in a training."""
+
+    def __init__(self, settings: config.Config, workers: int, directory: Path):
+        path, game = directory / "untrained.safetensors", make_game(settings.game)
+        save_network(path, Network(game, settings.network, np.random.default_rng(0)), game.name)
+        self.pool = WorkerPool(backends.make("process"), settings, workers, say)
+        self.log = GameLog(directory / f"games-{workers}")
+        self.deliveries = self.pool.play(Weights.read(path, 0), list(range(1_000_000)))
+        self.games = self.plies = 0
+
+    def play(self, seconds: float) -> dict[str, float]:
+        """Positions and simulations a second, and how busy the workers were."""
+        begin, positions, sims, busy = time.perf_counter(), 0, 0, 0.0
+        for delivery in self.deliveries:
+            positions, sims = positions + delivery.report.positions, sims + delivery.report.sims
+            busy += delivery.report.seconds
+            for record in delivery.records:
+                self.log.append(record)
+                self.games, self.plies = self.games + 1, self.plies + len(record.moves)
+            wall = time.perf_counter() - begin
+            if wall >= seconds:
+                return {"positions_per_s": positions / wall, "sims_per_s": sims / wall,
+                        "busy": busy / wall / self.pool.size}
+        raise AssertionError("a million games were not enough")
+
+    def close(self) -> None:
+        self.deliveries.close()
+        self.pool.close()
+        self.log.close()
+
+
+def selfplay(arguments: argparse.Namespace) -> dict:
+    """Every count of workers in turns, so that a busy neighbour disturbs all alike. A pool that does not play waits
+    and takes no time of a core."""
+    settings = config.load(arguments.config)
+    rates: dict[int, list[dict]] = {count: [] for count in arguments.workers}
+    games = plies = 0
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
+        for _ in range(arguments.rounds):
+            for count in arguments.workers:
+                players = Players(settings, count, Path(directory))
+                players.play(arguments.seconds / 3)  # processes start, lanes fill
+                rates[count].append(players.play(arguments.seconds))
+                games, plies = games + players.games, plies + players.plies
+                players.close()
+    if not games:
+        sys.exit("no game ended: give more --seconds")
+    rows = {}
+    for count, found in rates.items():
+        row = {name: statistics.median(rate[name] for rate in found) for name in found[0]}
+        row["games_per_s"] = row["positions_per_s"] * games / plies
+        rows[count] = row
+        times = row["sims_per_s"] / rows[arguments.workers[0]]["sims_per_s"]
+        say(f"{count} workers: {row['games_per_s']:.2f} games/s, {row['positions_per_s']:.0f} positions/s, "
+            f"{row['sims_per_s']:.0f} simulations/s, busy {row['busy']:.0%}; {times:.2f} times the first")
+    return {"game": settings.game, "workers": rows}
+
+
+def random_games(game: Game, count: int) -> list[GameRecord]:
+    """Games of random moves with a policy over up to 16 moves at each ply, about as large as those of self-play."""
+    records, rng = [], np.random.default_rng(0)
+    for index in range(count):
+        state, moves, actions, values = game.new_state(), [], [], []
+        while not state.terminal:
+            legal = np.flatnonzero(state.legal())
+            chosen = np.sort(rng.choice(legal, min(16, len(legal)), replace=False))
+            moves.append(int(rng.choice(legal)))
+            actions.append(chosen)
+            values.append(rng.uniform(-1, 1))
+            state.play(moves[-1])
+        result = int(state.outcome()) * (1 if state.to_move == 0 else -1)
+        counts = np.array([len(chosen) for chosen in actions], np.uint16)
+        records.append(GameRecord(
+            index=index, seed=game_seed(1, index), version=0, proven=len(moves), result=result,
+            moves=np.array(moves, np.uint16), values=np.array(values, np.float16), counts=counts,
+            actions=np.concatenate(actions).astype(np.uint16),
+            probs=np.repeat(1 / counts, counts).astype(np.float16),
+            surprises=np.zeros(len(moves), np.float16),
+        ))  # fmt: skip
+    return records
+
+
+def games(arguments: argparse.Namespace) -> dict:
+    game = make_game(arguments.game)
+    records = random_games(game, 256)
+    payloads = [record.to_bytes() for record in records]
+    admission, numbers = Admission(game, config.Config(game=game.name)), range(256)
+
+    def admit() -> int:
+        for payload in payloads:
+            admission.admit(payload, 0, numbers)
+        return len(payloads)
+
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
+        writer, stored = GameLog(Path(directory) / "written"), GameLog(Path(directory) / "stored")
+        for record in records * 8:
+            stored.append(record)
+        stored.close()
+
+        def append() -> int:
+            for record in records:
+                writer.append(record)
+            return len(records)
+
+        def read() -> int:
+            return sum(1 for _ in stored.read(say))
+
+        rates = interleave({"admit": admit, "append": append, "read": read}, arguments.seconds)
+        writer.close()
+    size = statistics.mean(map(len, payloads))
+    plies = statistics.mean(len(record.moves) for record in records)
+    result = {"game": game.name, "bytes_per_game": size, "plies": plies}
+    say(f"{game.name}: {plies:.0f} plies, {size:.0f} bytes a game")
+    for name, found in rates.items():
+        result[name] = per_second("games", found)
+        per_cpu = result[name]["games_per_cpu_s"]
+        say(f"{name}: {result[name]['games_per_s']:,.0f} games/s, {1e6 / per_cpu:.1f} µs of a core each")
+    return result
+
+
+class Rank:
+    """Holds an array and swaps it for the sum."""
+
+    def __init__(self, size: int):
+        self.array = np.ones(size, np.float32)
+
+    def give(self, total: np.ndarray | None) -> np.ndarray:
+        if total is not None:
+            self.array = np.array(total)
+        return self.array
+
+
+def sums(arguments: argparse.Namespace) -> dict:
+    """As `zero.group` does it: each rank hands its array to the driver, which hands the sum to all."""
+    backend, rows = backends.make(arguments.cluster or "process"), {}
+    for size in arguments.sizes:
+        ranks = [backend.spawn(Rank, int(size * 1e6 / 4)) for _ in range(arguments.ranks)]
+        total, times, counter = None, [], itertools.count()
+        while next(counter) < 5 or (sum(times) < arguments.seconds and len(times) < 1000):
+            began = time.perf_counter()
+            calls = [backend.call(rank, "give", total) for rank in ranks]
+            waiting = list(calls)
+            while waiting:
+                waiting = [call for call in waiting if call not in backend.wait(waiting)]
+            total = backend.share(np.add.reduce([call.result() for call in calls]) / len(ranks))
+            times.append(time.perf_counter() - began)
+        for rank in ranks:
+            backend.kill(rank)
+        rows[size] = {"median_ms": 1e3 * statistics.median(times[2:]), "least_ms": 1e3 * min(times[2:])}
+        say(f"{size:g} MB, {arguments.ranks} ranks: {rows[size]['median_ms']:.1f} ms, "
+            f"at best {rows[size]['least_ms']:.1f} ms")
+    return {"ranks": arguments.ranks, "backend": arguments.cluster or "process", "sizes_mb": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="what limits a run that grows")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind in (selfplay, games, sums):
+        options = kinds.add_parser(kind.__name__)
+        options.set_defaults(measure=kind)
+        options.add_argument("--seconds", type=float, default=12.0, help="for each figure")
+        options.add_argument("--directory", type=Path, help="where files are written [the system's temporary folder]")
+        if kind is selfplay:
+            options.add_argument("--config", type=Path, default=Path("configs/connect4.toml"))
+            options.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+            options.add_argument("--rounds", type=int, default=3)
+        elif kind is games:
+            options.add_argument("--game", default="go9")
+        else:
+            options.add_argument("--ranks", type=int, default=2)
+            options.add_argument("--sizes", type=float, nargs="+", default=[0.1, 1, 12, 100], help="in MB")
+            options.add_argument("--cluster", help="on Ray: auto or HOST:PORT [processes of this machine]")
+    arguments = parser.parse_args()
+    print(json.dumps({"kind": arguments.kind, **arguments.measure(arguments), "machine": machine()}))
+
+
+if __name__ == "__main__":
+    main()
