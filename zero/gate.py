@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from mcts_ext.state import Game
-from zero.arena.fixtures import MatchResult
 from zero.arena.match import play_match
+from zero.arena.match_result import MatchResult
 from zero.arena.players import PlayerSpec, Settings, parse_player
 from zero.arena.sprt import Sprt
 from zero.config import Config
