@@ -3,7 +3,7 @@
 
 from tiny_run import games, train, weights
 
-from zero.arena.fixtures import MatchResult
+from zero.arena.match_result import MatchResult
 from zero.config import Config, GateConfig
 from zero.games import make_game
 from zero.gate import accepts
