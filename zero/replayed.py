@@ -1,7 +1,6 @@
 """A stored game played again from its weights and seed: the proof that a run is what its files say."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -43,6 +42,4 @@ def difference(game: Game, stored: GameRecord, again: GameRecord) -> str | None:
             return f"ply {ply + 1}: the search's policy is another"
     if len(stored.moves) != len(again.moves):
         return f"{len(again.moves)} plies instead of {len(stored.moves)}"
-    if stored.surprises is None:  # a record from before they were kept
-        again = replace(again, surprises=None)
     return None if stored.to_bytes() == again.to_bytes() else "the result, seed, network or a surprise is another"
