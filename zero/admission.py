@@ -90,7 +90,8 @@ class Admission:
             if record.result != outcome:
                 raise ValueError(f"its result is {record.result:+d}, by the rules it is {outcome:+d}")
             return
-        if not self.config.selfplay.end_when_proven or not len(record.values):
+        settings = self.config.selfplay
+        if not (settings.end_when_proven or settings.resign_false_rate) or not len(record.values):
             raise ValueError("it ends before it is over")
         announced = np.sign(record.values[-1]) * (1 if movers[-1] == 0 else -1)
         if record.result != announced:

@@ -80,13 +80,17 @@ class SelfPlayConfig:
     temperature_plies: int = 12  # afterwards the search's best move is played
     cache: int = 0  # positions whose evaluation a worker remembers
     end_when_proven: bool = False  # with search.solver: a game ends, with its true result, once the search proved it
+    resign_false_rate: float = 0.0  # players resign, this share wrongly (AlphaGo Zero: 0.05); 0 = nobody does
+    resign_moves: int = 3  # so many of a player's own searches in a row must look lost
+    resign_play_on: float = 0.1  # share of games played to their end all the same, to measure what is wrong
     proof_moves: int = 0  # moves alpha-beta may try to prove a position of an ended game (mcts_ext.endgame); 0 = none
     random_plies: int = 0  # games start with up to this many uniformly random moves, for diversity
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "sims", "games", "lanes")
+        at_least(self, 1, "sims", "games", "lanes", "resign_moves")
         at_least(self, 0, "temperature", "temperature_plies", "cache", "proof_moves", "random_plies")
         within(self, 0, self.sims, "fast_sims")
+        within(self, 0, 1, "resign_false_rate", "resign_play_on")
         if not 0 < self.full_share <= 1:
             raise SettingError("full_share", self.full_share, "must be above 0, at most 1")
 

@@ -168,9 +168,9 @@ class LearnerGroup:
 
     # files
 
-    def export(self, path: Path, version: int) -> None:
+    def export(self, path: Path, version: int, **about: float) -> None:
         self._fetch()
-        self.copy.export(path, version)
+        self.copy.export(path, version, **about)
 
     def save(self, path: Path) -> None:
         self._fetch()

@@ -141,12 +141,12 @@ class Learner:
     def close(self) -> None:
         """Ends what the learner has started elsewhere."""
 
-    def export(self, path: Path, version: int) -> None:
-        """Writes the network that plays: the averaged weights if there are, else the newest."""
+    def export(self, path: Path, version: int, **about: float) -> None:
+        """Writes the network that plays: the averaged weights if there are, else the newest; with `about` it."""
         network = self.network
         if self.average is not None and self.average.updates:
             network = self.average.copy_to(Network(self.game, self.config.network, np.random.default_rng(0)))
-        save_network(path, network, self.game.name, {"version": version, "seed": self.config.seed})
+        save_network(path, network, self.game.name, {"version": version, "seed": self.config.seed, **about})
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything an exact continuation needs."""

@@ -210,8 +210,8 @@ class AsynchronousLearner:
 
     # files
 
-    def export(self, path: Path, version: int) -> None:
-        self.copy.export(path, version)
+    def export(self, path: Path, version: int, **about: float) -> None:
+        self.copy.export(path, version, **about)
 
     def save(self, path: Path) -> None:
         self._fetch()

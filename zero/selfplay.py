@@ -22,6 +22,7 @@ from zero.config import Config
 from zero.games import make_game
 from zero.memory import resident_bytes
 from zero.record import GameRecord
+from zero.resignation import NEVER, plays_on
 from zero.weights import Weights
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -49,11 +50,13 @@ class Lane:
     rng: np.random.Generator
     state: State
     random_plies: int
+    resigns: bool  # whether a player may
     full: bool = True  # whether the present search makes a policy target
     moves: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     policies: list[np.ndarray] = field(default_factory=list)
     surprises: list[float] = field(default_factory=list)  # of each policy target, see `surprise`
+    lost: list[int] = field(default_factory=lambda: [0, 0])  # searches in a row that looked lost, of each player
 
 
 @dataclass(frozen=True)
@@ -87,15 +90,18 @@ class SelfPlayWorker:
         self.queue: deque[int] = deque()
         self.version = -1
         self._evaluate: Evaluate | None = None
+        self._resign_threshold = NEVER
         self._network_seconds = 0.0
         self._evaluations = self._batches = 0
 
     def load(self, weights: Weights) -> None:
         """Takes another network; games in progress are dropped. Raises `DamagedWeights` and keeps the old one."""
         from zero.evaluator import NetworkEvaluator
+        from zero.network import read_about
 
         with weights.as_file() as path:
             self._evaluate = NetworkEvaluator.load(path, self.config.game)
+            self._resign_threshold = read_about(path)["about"].get("resign_threshold", NEVER)
         self.version = weights.version
         if self.cache is not None:
             self.cache.clear()
@@ -129,9 +135,11 @@ class SelfPlayWorker:
             index = self.queue.popleft()
             seed = game_seed(self.config.seed, index)
             rng = np.random.default_rng(seed)
-            random_plies = int(rng.integers(0, self.config.selfplay.random_plies + 1))
+            settings = self.config.selfplay
+            random_plies = int(rng.integers(0, settings.random_plies + 1))
+            resigns = settings.resign_false_rate > 0 and not plays_on(seed, settings)
             self.search.reset(slot, seed=seed)
-            self.lanes[slot] = Lane(index, seed, rng, self.game.new_state(), random_plies)
+            self.lanes[slot] = Lane(index, seed, rng, self.game.new_state(), random_plies, resigns)
 
     def _search(self) -> int:
         settings = self.config.selfplay
@@ -167,6 +175,8 @@ class SelfPlayWorker:
                 policy = result.policy if lane.full else None
                 if self.config.selfplay.end_when_proven:
                     proven = result.proven_value
+                if lane.resigns and self._resigned(lane, value):
+                    proven = -1
             lane.moves.append(action)
             lane.values.append(value)
             lane.policies.append(policy)
@@ -188,6 +198,12 @@ class SelfPlayWorker:
                 weights = result.visits.astype(np.float64) ** (1 / temperature)
                 return int(lane.rng.choice(len(weights), p=weights / weights.sum()))
         return result.best
+
+    def _resigned(self, lane: Lane, value: float) -> bool:
+        """Whether the player to move gives up after a search of that value, see `zero.resignation`."""
+        mover = lane.state.to_move
+        lane.lost[mover] = lane.lost[mover] + 1 if value < self._resign_threshold else 0
+        return lane.lost[mover] >= self.config.selfplay.resign_moves
 
     def _prove(self, lane: Lane) -> int:
         """Proves positions from the last one backwards until one takes too long; returns the first proven ply.

@@ -27,6 +27,7 @@ from zero.metrics import Metrics, disk_free_bytes
 from zero.pool import WorkerPool
 from zero.record import GameRecord
 from zero.replay import Batch, Replay
+from zero.resignation import Calibration
 from zero.run import Checkpoint, RunDirectory
 from zero.selfplay import PlayReport
 from zero.work import Work
@@ -59,6 +60,7 @@ class Supervisor:
         self.metrics = metrics or Metrics(run)
         self.game = make_game(self.config.game)
         self.replay = Replay(self.game, self.config.replay)
+        self.calibration = Calibration(self.game, self.config.selfplay)
         self.learner = make_learner(self.config, backend, learners, max(1, workers // learners))
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
         self.pool = WorkerPool(backend, self.config, workers, display.message)
@@ -68,6 +70,7 @@ class Supervisor:
         self._iteration_seconds = 0.0
         self._losses = Losses()
         self._gated: dict[str, float] = {}  # what the gatekeeper found in this iteration
+        self._resigned: dict[str, float] = {}  # what resignation would have done in games played on
         self._refused = 0  # games taken out again since the start
         self.work = Work(workers)  # of the present iteration
         self._made: dict[int, int] = {}  # network -> positions that it played
@@ -144,6 +147,7 @@ class Supervisor:
 
     def _add(self, record: GameRecord) -> None:
         self.replay.add(record)
+        self.calibration.add(record)
         self._made[record.version] = self._made.get(record.version, 0) + len(record.moves)
 
     @property
@@ -215,6 +219,7 @@ class Supervisor:
             **{f"{name}_loss": value for name, value in losses.parts.items()},
             "gradient_norm": losses.gradient_norm,
             **self._gated,
+            **self._resigned,
             "samples_per_position": self.state.steps * batch / max(1, self.state.positions),
             "tokens": self.state.tokens,
             **self.work.figures(new_positions, steps * batch, steps),
@@ -247,11 +252,16 @@ class Supervisor:
     def _publish(self) -> None:
         """The learner's network becomes the one that plays; with a gatekeeper only if it passes."""
         version = self.state.iteration
-        save = partial(self.learner.export, version=version)
+        save = partial(self.learner.export, version=version, resign_threshold=self._resign_threshold())
         self._gated = {}
         if self.config.gate.games and version and not self._passes_gate(version):
             save = partial(write_atomically, content=self.run.weights_path(version - 1).read_bytes())
         self.run.publish(version, save, self.state.games, self.state.steps)
+
+    def _resign_threshold(self) -> float:
+        threshold = self.calibration.threshold()
+        self._resigned = self.calibration.measured(threshold)
+        return threshold
 
     def _passes_gate(self, version: int) -> bool:
         """Whether the learner's network beats the one that plays. Raises `Stopped` when asked to stop."""
