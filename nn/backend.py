@@ -56,6 +56,13 @@ def module_of(device):
     return cupy()
 
 
+def dtype_of(dtype):
+    """`dtype` as numpy's; "bfloat16" is that of the package ml_dtypes, imported when it is first asked for."""
+    if dtype == "bfloat16":
+        importlib.import_module("ml_dtypes")  # which makes the name known to numpy
+    return np.dtype(dtype)
+
+
 def array_module(array):
     return np if isinstance(array, np.ndarray | np.generic) else cupy()
 

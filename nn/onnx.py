@@ -104,7 +104,7 @@ class _Writer:
 
 
 def _settings(node):
-    return (node.op.forward.__kwdefaults__ or {}) | node.attributes
+    return node.op.defaults | node.attributes
 
 
 def _plain(kind, **attributes):

@@ -17,11 +17,17 @@ _BLOCK = 16384  # floats; all arrays of an update together stay within a core's 
 def clip_grad_norm(parameters, limit):
     """Scale all gradients in place so that their joint Euclidean norm is at most `limit`; returns the norm before."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = math.sqrt(sum(float(array_module(g).vdot(g, g)) for g in gradients))
+    norm = math.sqrt(sum(_square_sum(g) for g in gradients))
     if norm > limit:
         for g in gradients:
             g *= limit / norm
     return norm
+
+
+def _square_sum(g):
+    if g.dtype.itemsize == 2:
+        g = g.astype(np.float32)  # a square overflows float16 easily
+    return float(array_module(g).vdot(g, g))
 
 
 class Optimizer:

@@ -144,10 +144,11 @@ def sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov):
 
 
 def round_bfloat16(x):
-    """`x` float32 rounded to the nearest bfloat16 (ties to even), still stored as float32."""
-    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    """`x` float32 rounded to the nearest bfloat16 (ties to even), still stored as float32; NaN stays NaN."""
+    x = np.ascontiguousarray(x, np.float32)
+    bits = x.view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) & np.uint32(0xFFFF0000)
-    return rounded.view(np.float32)
+    return np.where(np.isnan(x), x, rounded.view(np.float32))
 
 
 class Tower:

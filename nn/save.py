@@ -8,6 +8,13 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from nn.backend import dtype_of
+
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+
 
 def save(path, tensors, metadata=None):
     """Write `tensors` (name -> array) and `metadata` (str -> str) to `path`.
@@ -48,9 +55,15 @@ def load(path):
     with open(path, "rb") as file:
         content = file.read()
     try:
-        return safetensors.numpy.load(content)
+        return {name: _array(part) for name, part in safetensors.deserialize(content)}
     except Exception as error:  # the reader raises its own, undocumented, error types
         raise ValueError(f"{path}: {_fault(content)} ({error})") from None
+
+
+def _array(part):
+    if part["dtype"] not in _DTYPES:
+        raise ValueError(f"no array holds {part['dtype']}")
+    return np.frombuffer(part["data"], dtype_of(_DTYPES[part["dtype"]])).reshape(part["shape"])
 
 
 def load_metadata(path):

@@ -13,7 +13,7 @@ import threading
 
 import numpy as np
 
-from nn.backend import array_module, as_array, device_of, module_of
+from nn.backend import array_module, as_array, device_of, dtype_of, module_of
 
 
 class Observer:
@@ -62,7 +62,9 @@ class Tensor:
     """An array with a gradient: `data` (numpy or CuPy), `grad` (an array of the same shape, or None).
 
     Python numbers and lists of them become float32 (integers int64, booleans bool); arrays keep their dtype and are
-    not copied. Arithmetic, comparisons, indexing and methods follow numpy; the operations are in `nn.ops`.
+    not copied. `dtype` is numpy's or "bfloat16". Arithmetic, comparisons, indexing and methods follow numpy; the
+    operations are in `nn.ops`. On the CPU, 16-bit floats are a format to store: operations compute in float32 and
+    round their result.
     """
 
     __slots__ = ("data", "grad", "requires_grad", "_parents", "_pullback", "_order", "__weakref__")
@@ -78,7 +80,7 @@ class Tensor:
             device = device_of(data) if is_array else "cpu"
         if device == "cpu" and is_array and device_of(data) == "cuda":
             data = data.get()
-        self.data = module_of(device).asarray(data, dtype)
+        self.data = module_of(device).asarray(data, None if dtype is None else dtype_of(dtype))
         if requires_grad and not is_float(self.data):
             raise TypeError(f"Tensor: only floating-point tensors have gradients, not {self.data.dtype}")
         self.grad = None
@@ -243,9 +245,9 @@ def op(function):
         settings = attributes if observer is None else observer.attributes(call, attributes)
         try:
             if wants_need:
-                value, pullback = function(*arrays, need=need, **settings)
+                value, pullback = call.forward(*arrays, need=need, **settings)
             else:
-                value, pullback = function(*arrays, **settings)
+                value, pullback = call.forward(*arrays, **settings)
         except (ValueError, TypeError, IndexError) as error:
             raise type(error)(f"{name}: {describe(arrays)}: {error}") from error
         out = _wrap(as_array(value))
@@ -259,11 +261,46 @@ def op(function):
             observer.record(call, args, attributes, out)
         return out
 
-    call.forward = function
+    call.forward = _in_float32(function, call)
     call.wants_need = wants_need
+    call.defaults = function.__kwdefaults__ or {}  # of the attributes
     call.casts = False  # the result may have another dtype
+    call.moves = False  # elements are moved, not computed: the result may be a view
     call.is_pure = lambda attributes: True  # same value each time, changes nothing
     return call
+
+
+def _in_float32(function, call):
+    """`function` of the operation `call` for 16-bit floats on the CPU, which has no arithmetic for them.
+
+    Operands become float32, results are rounded once. What only moves elements runs as it is, so that views stay views;
+    its pullback, which adds, does not.
+    """
+
+    @functools.wraps(function)
+    def forward(*arrays, **settings):
+        half = next((a.dtype for a in arrays if _is_half(a)), None)
+        if half is None or call.casts:
+            return function(*arrays, **settings)
+
+        def wide(a):
+            return a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype == half else a
+
+        def rounded(a):
+            return as_array(a).astype(half) if a is not None and a.dtype == np.float32 else a
+
+        def rounded_pullback(g):
+            results = pullback(wide(g))
+            return tuple(rounded(r) for r in results) if type(results) is tuple else rounded(results)
+
+        value, pullback = function(*(arrays if call.moves else map(wide, arrays)), **settings)
+        return rounded(value), None if pullback is None else rounded_pullback
+
+    return forward
+
+
+def _is_half(a):
+    return isinstance(a, np.ndarray) and a.dtype.itemsize == 2 and is_float(a)
 
 
 def describe(arrays):

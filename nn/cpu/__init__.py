@@ -53,8 +53,9 @@ def has_amx():
 def set_precision(dtype):
     """Precision of the operands of float32 convolutions from now on: "float32" (at import) or "bfloat16".
 
-    "bfloat16" permits rounding, sums stay in float32; it makes 3x3 convolutions and their gradients use AMX, and
-    changes nothing on a processor without it.
+    "bfloat16" rounds the operands of 3x3 convolutions and of their gradients, sums stay in float32. AMX makes that
+    fast; elsewhere the rounded operands go through the float32 kernels, which is slower than not to round, and shows
+    what training in bfloat16 would do.
     """
     global _precision
     if dtype not in ("float32", "bfloat16"):
@@ -65,6 +66,11 @@ def set_precision(dtype):
 def _use_amx(isa, dtype):
     """`isa` is the caller's wish: naming an instruction set rules AMX out."""
     return dtype == "bfloat16" and isa is None and has_amx()
+
+
+def _rounded(*arrays):
+    """Operands of a 3x3 convolution as `set_precision` wants them; AMX rounds them itself."""
+    return [reference.round_bfloat16(a) if _precision == "bfloat16" else a for a in arrays]
 
 
 def _dense(*arrays):
@@ -104,7 +110,7 @@ def conv2d(x, w, bias=None, stride=1, padding="same", *, isa=None, tile=None):
     _check_channels("conv2d", x.shape[3], w.shape[2], "the image")
     if amx:
         return _kernels.amx_conv3x3(*_dense(x, w, bias), _threads)
-    return _kernels.conv3x3(*_dense(x, w, bias), _choose(isa), _threads, tile)
+    return _kernels.conv3x3(*_dense(*_rounded(x, w), bias), _choose(isa), _threads, tile)
 
 
 def conv2d_grad_input(g, w, x_shape, stride=1, padding="same", *, isa=None, tile=None):
@@ -118,7 +124,7 @@ def conv2d_grad_input(g, w, x_shape, stride=1, padding="same", *, isa=None, tile
     turned = w[::-1, ::-1].transpose(0, 1, 3, 2)
     if amx:
         return _kernels.amx_conv3x3(*_dense(g, turned, None), _threads)
-    return _kernels.conv3x3(*_dense(g, turned, None), _choose(isa), _threads, tile)
+    return _kernels.conv3x3(*_dense(*_rounded(g, turned), None), _choose(isa), _threads, tile)
 
 
 def conv2d_grad_weight(x, g, w_shape, stride=1, padding="same", *, isa=None, tile=None):
@@ -130,7 +136,7 @@ def conv2d_grad_weight(x, g, w_shape, stride=1, padding="same", *, isa=None, til
         raise ValueError(f"conv2d_grad_weight: images {x.shape} and gradients {g.shape} differ in size")
     if amx:
         return _kernels.amx_conv3x3_grad_weight(*_dense(x, g), _threads)
-    return _kernels.conv3x3_grad_weight(*_dense(x, g), _choose(isa), _threads, tile)
+    return _kernels.conv3x3_grad_weight(*_dense(*_rounded(x, g)), _choose(isa), _threads, tile)
 
 
 def linear(x, w, bias=None, relu=False, *, isa=None):

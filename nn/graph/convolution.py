@@ -85,7 +85,7 @@ def _merge(node, inputs, i):
         return None
     if not (_known(inputs[1]) and _known(inputs[2])):
         return None
-    norm = ops.bn_act.forward.__kwdefaults__ | node.attributes
+    norm = ops.bn_act.defaults | node.attributes
     scale = inputs[1].array() / np.sqrt(norm["running_var"] + norm["eps"])
     shift = inputs[2].array() + (bias.value - norm["running_mean"]) * scale
     w, shift = (a.astype(node.dtype) for a in (w.value * scale, shift))

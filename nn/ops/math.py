@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nn.backend import array_module, kernels
+from nn.backend import array_module, dtype_of, kernels
 from nn.tensor import op, unbroadcast
 
 
@@ -335,7 +335,7 @@ def linear(x, w, bias=None, *, need):
 @op
 def astype(x, *, dtype):
     """`x` converted to `dtype`."""
-    return x.astype(dtype), lambda g: g.astype(x.dtype)
+    return x.astype(dtype_of(dtype)), lambda g: g.astype(x.dtype)
 
 
 astype.casts = True

@@ -102,6 +102,7 @@ def _bn_act_masked(y, gamma, beta, residual, mask, settings):
 
 def _bn_act_eval(y, gamma, beta, residual, mean, var, eps, relu):
     xp = array_module(y)
+    mean, var = (a.astype(y.dtype, copy=False) for a in (mean, var))
     inv_std = 1 / xp.sqrt(var + var.dtype.type(eps))
     scale = gamma * inv_std
     out = y * scale

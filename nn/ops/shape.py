@@ -51,7 +51,7 @@ def index(x, *, key):
     basic = all(k is None or k is Ellipsis or isinstance(k, slice | int) for k in parts)  # each element at most once
 
     def pullback(g):
-        gx = array_module(g).zeros_like(x)
+        gx = array_module(g).zeros(x.shape, g.dtype)
         if basic:
             gx[key] = g
         else:
@@ -65,3 +65,7 @@ def index(x, *, key):
 def flip(x, *, axis=None):
     xp = array_module(x)
     return xp.flip(x, axis), lambda g: xp.flip(g, axis)
+
+
+for _operation in (reshape, transpose, broadcast_to, concat, stack, index, flip):
+    _operation.moves = True
