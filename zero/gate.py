@@ -13,11 +13,12 @@ from zero.arena.match import play_match
 from zero.arena.match_result import MatchResult
 from zero.arena.players import PlayerSpec, Settings, parse_player
 from zero.arena.sprt import Sprt
+from zero.arena.workers import Workers
 from zero.config import Config
 
 
 def play_gate(candidate: Path, best: Path, game: Game, config: Config, seed: int,
-              on_progress: Callable[[MatchResult], None]) -> MatchResult:
+              on_progress: Callable[[MatchResult], None], pool: Workers) -> MatchResult:
     """The match of the two networks, both searching as in self-play but without noise."""
 
     def player(path: Path) -> PlayerSpec:
@@ -25,7 +26,7 @@ def play_gate(candidate: Path, best: Path, game: Game, config: Config, seed: int
         return replace(parse_player(str(path)), settings=Settings(sims=config.gate.sims, search=search))
 
     sprt = Sprt() if config.gate.sprt else None
-    return play_match(player(candidate), player(best), game, config.gate.games, seed, on_progress, sprt=sprt)
+    return play_match(player(candidate), player(best), game, config.gate.games, seed, on_progress, sprt=sprt, pool=pool)
 
 
 def accepts(result: MatchResult, config: Config) -> bool:

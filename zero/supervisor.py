@@ -14,7 +14,10 @@ from functools import partial
 import numpy as np
 
 from nn.save import write_atomically
+from zero.arena.workers import Workers
 from zero.backends import Backend
+from zero.backends.inline import InlineBackend
+from zero.backends.process import ProcessBackend
 from zero.config import Config
 from zero.display import Display, Status
 from zero.errors import UserError
@@ -64,6 +67,7 @@ class Supervisor:
         self.learner = make_learner(self.config, backend, learners, max(1, workers // learners))
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
         self.pool = WorkerPool(backend, self.config, workers, display.message)
+        self.match_workers = Workers(backend if isinstance(backend, InlineBackend) else ProcessBackend())
         self.finished: dict[int, GameRecord] = {}  # games of the present iteration
         self.quarantined: set[int] = set()  # numbers of games that the run does without
         self._began = time.monotonic()
@@ -96,6 +100,7 @@ class Supervisor:
             raise
         finally:
             self.pool.close()
+            self.match_workers.close()
             self.learner.close()
             self.run.games.close()
             self.metrics.close(end)
@@ -271,7 +276,8 @@ class Supervisor:
         self.learner.export(candidate, version)
         try:
             best, seed = self.run.weights_path(version - 1), self.config.seed + version
-            result = play_gate(candidate, best, self.game, self.config, seed, lambda result: self._check_stop())
+            result = play_gate(candidate, best, self.game, self.config, seed, lambda result: self._check_stop(),
+                               self.match_workers)
         finally:
             candidate.unlink()
         passes = accepts(result, self.config)
