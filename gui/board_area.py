@@ -238,7 +238,7 @@ class BoardArea:
         if self.match.actions.steps:
             if not self.origin and self._partners(spot):
                 overlays.cursor(surface, view, spot, accent)
-        elif self._is_legal(spot):
+        elif self._is_legal(spot) and (self.cursor or not self._candidate_at(spot)):  # a candidate's numbers stay
             view.draw_piece(surface, view.layout.centre(self._shown_at(spot)), self._colour_at(spot), 120)
 
     def _colour_at(self, square: Square) -> int:

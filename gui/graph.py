@@ -47,8 +47,10 @@ def win_rate_graph(ui: Ui, rect: Rect, values: Sequence[float | None], here: int
                   focusable=False, tip=tip))
 
 
-def chart(ui: Ui, rect: Rect, title: str, series: Sequence[tuple[str, Points]], bars: Points = ()) -> None:
-    """Curves with their own scale; `bars`: (x, half width) error bars of the first series. Each has its last value."""
+def chart(ui: Ui, rect: Rect, title: str, series: Sequence[tuple[str, Points]], bars: Points = (),
+          scale: tuple[float, float] | None = None) -> None:
+    """Curves, each with its last value. `bars`: (x, half width) error bars of the first series; `scale`: the lowest and
+    highest value of the axis, those of the curves if none is given."""
     px, theme, surface = ui.style.px, ui.style.theme, ui.surface
     ui.box(rect, theme.panel, border=theme.border)
     ui.label(Rect(rect.x + px(10), rect.y + px(4), rect.w - px(20), px(22)), title, bold=True)
@@ -62,7 +64,7 @@ def chart(ui: Ui, rect: Rect, title: str, series: Sequence[tuple[str, Points]], 
     y0 = min(y - half.get(x, 0) for x, y in points)
     y1 = max(y + half.get(x, 0) for x, y in points)
     pad = (y1 - y0) * 0.06 or abs(y1) * 0.1 or 1.0
-    y0, y1 = (max(0.0, y0 - pad) if y0 >= 0 else y0 - pad), y1 + pad
+    y0, y1 = scale or ((max(0.0, y0 - pad) if y0 >= 0 else y0 - pad), y1 + pad)
 
     def spot(x: float, y: float) -> tuple[float, float]:
         return inner.x + inner.w * (x - x0) / ((x1 - x0) or 1), inner.bottom - inner.h * (y - y0) / (y1 - y0)

@@ -193,18 +193,18 @@ def body(player: str) -> str:
 
 
 def title(player: str) -> str:
-    """A player's line in short: a network file by its name, another program without what it is started with, a search
-    without its number of simulations, which is a matter of strength."""
+    """A player's line in short: a network file by its name, another program without what it is started with; without
+    simulations and temperature, which are told as its strength."""
     known = {line: name for _, engines in ENGINES.values() for line, name in engines}
     if player in known:
         return known[player]
-    line, mark, settings = player.partition("?")
-    if line.endswith(".safetensors"):
-        return Path(line).stem + mark + settings
     kind, _, command = player.partition(":")
-    if kind in ("mcts", "uniform"):
-        return kind + mark + settings
-    return f"{kind}:{Path(command.split()[0]).name}" if kind in ("gtp", "gomocup") and command.strip() else player
+    if kind not in ("gtp", "gomocup"):
+        line, _, settings = player.partition("?")
+        rest = "&".join(part for part in settings.split("&") if not part.startswith(("sims=", "temperature=")))
+        name = Path(line).stem if line.endswith(".safetensors") else re.sub(r"^(mcts|uniform):\d+$", r"\1", line)
+        return f"{name}?{rest}" if rest else name
+    return f"{kind}:{Path(command.split()[0]).name}" if command.strip() else player
 
 
 def run_of(player: str) -> Run | None:

@@ -121,5 +121,6 @@ class Simulation:
             node.visits += 1
             if node.parent:
                 node.total += value if node.parent.state.to_move == leaf_mover else -value
-                yield Step("backpropagation", node, "sim.backup_text", {"visits": node.visits, "q": node.q})
+                yield Step("backpropagation", node, "sim.backup_text",
+                           {"move": node.move, "visits": node.visits, "q": node.q})
             node = node.parent

@@ -129,7 +129,8 @@ class TimeMachine:
         ui.label(rects.top(rect, px(22), px(6)), moves, colour=theme.faint)
         if rect.h > px(90):
             title = t("panel.win_rate", side=side)
-            chart(ui, Rect(rect.x, rect.y, rect.w, min(rect.h, px(220))), title, [("", self._curve())])
+            chart(ui, Rect(rect.x, rect.y, rect.w, min(rect.h, px(220))), title, [("", self._curve())],
+                  scale=(0.0, 100.0))
 
     def _choose(self, index: int) -> None:
         self.index = index

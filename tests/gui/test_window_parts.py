@@ -263,8 +263,8 @@ def test_a_match_says_how_strong_a_checkpoint_was(tmp_path):
 
 
 @pytest.mark.parametrize("player, title", [
-    ("mcts:1000", "mcts"), ("runs/c4@3?sims=5", "runs/c4@3?sims=5"),
-    ("/a/b/net.safetensors?sims=9", "net?sims=9"), ("gtp:/usr/games/gnugo --mode gtp", "gtp:gnugo"),
+    ("mcts:1000", "mcts"), ("runs/c4@3?sims=5", "runs/c4@3"),
+    ("/a/b/net.safetensors?sims=9&c_puct=2", "net?c_puct=2"), ("gtp:/usr/games/gnugo --mode gtp", "gtp:gnugo"),
     ("gtp:", "gtp:"),
     (players.ENGINES["othello8"][1][0][0], "Rhino")])
 def test_players_have_short_titles(player, title):
