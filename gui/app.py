@@ -48,6 +48,7 @@ class App:
         self.running, self.dirty = True, True
         self.frame_times: list[float] = []
         self._last_input = 0.0
+        self._control = False  # whether Ctrl is held
         self._apply_settings()
         self.recoverable = self._autosave_path().exists()
         self.screen = Chooser(self)
@@ -62,12 +63,13 @@ class App:
     def step(self, longest: float = LONGEST_SLEEP) -> None:
         """Waits for events or a deadline, answers them, draws if there is anything new."""
         started = time.perf_counter()
+        moved = self._moves()
         events, woken = self._wait(self._patience(longest))
         waited = time.perf_counter()
         for event in events:
             self._handle(event)
         self.screen.update()
-        if self.dirty or self.screen.animating or events or woken or self._clock_shown():
+        if moved or events or woken or self._moves():  # what has just come to rest is drawn once more
             self.draw()
             self.frame_times.append(time.perf_counter() - waited)
             del self.frame_times[:-600]
@@ -99,8 +101,9 @@ class App:
         deadline = self.screen.deadline()
         return longest if deadline is None else min(longest, max(0.001, deadline - time.monotonic()))
 
-    def _clock_shown(self) -> bool:
-        return self.screen.deadline() is not None
+    def _moves(self) -> bool:
+        """Whether the picture may change though no event comes."""
+        return self.dirty or self.screen.animating or self.screen.deadline() is not None
 
     def draw(self) -> None:
         self.dirty = False
@@ -114,6 +117,8 @@ class App:
     # -- events ----------------------------------------------------------------------------------------------------
 
     def _handle(self, event) -> None:
+        if event.type in (pygame.KEYDOWN, pygame.KEYUP):  # with Alt it is AltGr, which does write
+            self._control = bool(event.mod & pygame.KMOD_CTRL) and not event.mod & pygame.KMOD_ALT
         if event.type == pygame.QUIT:
             self.running = False
         elif event.type == pygame.DROPFILE:
@@ -121,6 +126,8 @@ class App:
         elif event.type == pygame.VIDEORESIZE:
             self.settings.width, self.settings.height = max(event.w, LEAST_SIZE[0]), max(event.h, LEAST_SIZE[1])
             self._apply_settings()
+        elif event.type == pygame.TEXTINPUT and self._control:
+            pass  # on some systems Ctrl and + is also the text "+"
         elif not (self.dialog and self.dialog.handle(event)) and not self.ui.handle(event):
             if not self._window_key(event) and not self.dialog:
                 self.screen.handle(event)

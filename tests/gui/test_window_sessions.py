@@ -443,3 +443,39 @@ def test_a_thinking_engine_that_gave_up_is_not_said_to_think(window):
     assert "thinking" in status_line(driver.app.ui.t, driver.session)
     driver.wait(lambda: engine.state == "failed")
     assert "thinking" not in status_line(driver.app.ui.t, driver.session)
+
+
+def shown() -> bytes:
+    return pygame.image.tobytes(pygame.display.get_surface(), "RGB")
+
+
+def test_what_comes_to_rest_is_drawn_at_rest(window, monkeypatch):
+    monkeypatch.setattr("gui.board_area.FALL_SECONDS", 0.1)
+    monkeypatch.setattr("gui.board_area.BUBBLE_SECONDS", 0.1)
+    driver = window("connect4", motion=True, players=("human", "human"), mode="silent")
+    driver.match.with_sides((type(driver.match.side)(),) * 2)
+    area = driver.app.screen.area
+    driver.type("4")
+    assert driver.app.screen.animating
+    driver.wait(lambda: not driver.app.screen.animating)
+    assert shown() == driver.pixels()  # the disc lies where it belongs
+    for _ in range(5):
+        driver.type("4")
+    driver.wait(lambda: not driver.app.screen.animating)
+    driver.click(driver.square("4"))
+    assert area.bubble
+    driver.wait(lambda: not area.bubble)
+    assert shown() == driver.pixels()  # the reason is gone
+
+
+def test_a_shortcut_writes_nothing(window):
+    driver = window("connect4")
+    for kind in (pygame.KEYDOWN, pygame.KEYUP):
+        pygame.event.post(pygame.event.Event(kind, key=pygame.K_PLUS, mod=pygame.KMOD_LCTRL, unicode="+", scancode=0))
+        if kind == pygame.KEYDOWN:
+            pygame.event.post(pygame.event.Event(pygame.TEXTINPUT, text="+"))
+    pygame.event.post(pygame.event.Event(pygame.KEYUP, key=pygame.K_LCTRL, mod=0, unicode="", scancode=0))
+    driver.step()
+    assert driver.app.settings.scale == 1.1 and driver.app.screen.typed == ""
+    driver.type("4")
+    assert driver.match.node.path()[1].text == "4"
