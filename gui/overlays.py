@@ -9,10 +9,11 @@ from gui.analysis import Analysis, win_rate
 from gui.board import BoardView
 from gui.geometry import Square
 from gui.model import Match, Node
-from gui.theme import Style, mix
+from gui.theme import Style, contrast, mix
 
 BEST, GOOD, FAIR = (30, 110, 220), (24, 128, 96), (120, 92, 40)  # also told by the numbers in them
 HEAT = (255, 96, 32)
+INKS = (255, 255, 255), (20, 12, 6)
 LAST_NUMBER = (226, 52, 42)
 Centre = tuple[float, float]
 
@@ -204,10 +205,9 @@ def heat_map(surface, style: Style, view: BoardView, match: Match, policy: dict[
         centre = view.layout.centre(spot)
         surface.blit(patch, patch.get_rect(center=(round(centre[0]), round(centre[1]))))
         if share >= 0.01:
-            unit = view.layout.unit
-            faint_on_dark = strength < 0.65 and sum(view.ink_on(0)) > 600
-            ink = (255, 255, 255) if faint_on_dark or match.state.stones()[spot] else (20, 12, 6)
-            put_text(surface, style, f"{100 * share:.0f}", centre, unit * 0.28, ink, bold=strength > 0.7)
+            ground = tuple(surface.get_at((round(centre[0]), round(centre[1]))))[:3]
+            ink = max(INKS, key=lambda ink: contrast(ink, ground))
+            put_text(surface, style, f"{100 * share:.0f}", centre, view.layout.unit * 0.28, ink, bold=strength > 0.7)
 
 
 def ownership(surface, view: BoardView, owned: np.ndarray, stones: np.ndarray) -> None:

@@ -125,7 +125,7 @@ class TimeMachine:
         ui.label(rects.top(rect, px(22), px(6)), line, colour=theme.text)
         ui.button("time.play", rects.bottom(rect, px(34), px(8)), t("time.play"), self.play_it)
         best = sorted(self.policy().items(), key=lambda item: -item[1])[:3]
-        moves = "   ".join(f"{move} {100 * share:.0f}%" for move, share in best)
+        moves = "   ".join(f"{move}: {100 * share:.0f}%" for move, share in best)
         ui.label(rects.top(rect, px(22), px(6)), moves, colour=theme.faint)
         if rect.h > px(90):
             title = t("panel.win_rate", side=side)

@@ -183,8 +183,10 @@ class TrainingScreen:
                 self._board(ui, cell, self.views[i], self.shown[i])
 
     def _board(self, ui: Ui, cell: Rect, view: BoardView, replay: Replay | None) -> None:
-        caption = rects.bottom(cell, ui.style.px(20))
-        view.place(ui.style, cell, coordinates=False)
+        room = rects.bottom(cell, ui.style.px(20))
+        layout = view.place(ui.style, cell, coordinates=False)
+        below = round(layout.centre((layout.rows - 1, 0))[1] + 0.75 * layout.unit)  # of the board, which may be flat
+        caption = Rect(room.x, min(room.y, below), room.w, room.h)
         view.draw_back(ui.surface, cell)
         if replay:
             view.draw_stones(ui.surface, replay.state.stones())
