@@ -20,6 +20,7 @@ COMMANDS = {
     "replay": ("zero.commands.replay", "a stored game again from its weights and seed: is it the same"),
     "report": ("zero.commands.report", "one HTML page about a run"),
     "review": ("zero.commands.review", "every move of a game judged: SGF comments and an HTML page"),
+    "cluster": ("zero.commands.cluster", "check the machines of a Ray cluster before a training does"),
     "doctor": ("zero.commands.doctor", "check games, networks and the installation on this machine"),
 }
 INTERRUPTED = 130

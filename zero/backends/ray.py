@@ -78,6 +78,15 @@ def check_reachable(address: str) -> None:
         raise UserError(f"--cluster {address}: {error.strerror or error}; nothing answers there{HELP}") from None
 
 
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster."""
+
+    address: str
+    id: str
+    cores: int  # that it gives to roles
+
+
 class RayBackend:
     """Joins the cluster at `address`: `auto` is the one this machine is a node of, else HOST:PORT of its head.
 
@@ -95,11 +104,30 @@ class RayBackend:
 
     @property
     def capacity(self) -> int:
-        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+        """The cores the cluster has now. Raises `UserError` if it has none to give."""
+        cores = int(ray.cluster_resources().get("CPU", 0))
+        if not cores:
+            raise UserError(f"the cluster has no cores to give: start nodes with ray start --address=...{HELP}")
+        return cores
+
+    def nodes(self) -> list[Node]:
+        """The nodes that are alive."""
+        found = [n for n in ray.nodes() if n["Alive"]]
+        return [Node(n["NodeManagerAddress"], n["NodeID"], int(n["Resources"].get("CPU", 0))) for n in found]
 
     def spawn(self, role: Callable[..., Any], *args: Any) -> Any:
-        options = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
-        return self._actor.options(**options).remote(role, *args)
+        """On a core of its own, on whichever node has the most to spare."""
+        return self._spawn(role, args, num_cpus=1, scheduling_strategy="SPREAD")
+
+    def spawn_on(self, node: Node, role: Callable[..., Any], *args: Any) -> Any:
+        """On that node and no other, beside whatever runs there."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        there = NodeAffinitySchedulingStrategy(node.id, soft=False)
+        return self._spawn(role, args, num_cpus=0, scheduling_strategy=there)
+
+    def _spawn(self, role: Callable[..., Any], args: tuple, **placement: Any) -> Any:
+        return self._actor.options(max_restarts=0, max_task_retries=0, **placement).remote(role, *args)
 
     def share(self, value: Any) -> Any:
         return ray.put(value)
