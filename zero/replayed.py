@@ -40,6 +40,8 @@ def difference(game: Game, stored: GameRecord, again: GameRecord) -> str | None:
             for part in ("actions", "probs")
         ):
             return f"ply {ply + 1}: the search's policy is another"
+        if stored.surprises[ply : ply + 1].tobytes() != again.surprises[ply : ply + 1].tobytes():
+            return f"ply {ply + 1}: the network's policy is another"
     if len(stored.moves) != len(again.moves):
         return f"{len(again.moves)} plies instead of {len(stored.moves)}"
     return None if stored.to_bytes() == again.to_bytes() else "the result, seed, network or a surprise is another"

@@ -134,7 +134,7 @@ class Supervisor:
         for version, indices in by_version.items():
             self.display.message(f"{self.run.root}: playing {len(indices)} lost games of network {version} again")
             for _ in self._gather(version, indices, played):
-                self._check_stop()
+                self._look_up("playing lost games")
         return played
 
     def _gather(self, version: int, indices: list[int], into: dict[int, GameRecord]) -> Iterator[PlayReport]:
@@ -177,7 +177,9 @@ class Supervisor:
         late = minutes and self.seconds + self._iteration_seconds / 2 > 60 * minutes
         return bool(late) or self.progress >= 1
 
-    def _check_stop(self) -> None:
+    def _look_up(self, phase: str, losses: Losses | None = None) -> None:
+        """Shows how things are. Raises `Stopped` when asked to stop."""
+        self._show(phase, losses)
         if self.should_stop():
             raise Stopped
 
@@ -276,7 +278,7 @@ class Supervisor:
         self.learner.export(candidate, version)
         try:
             best, seed = self.run.weights_path(version - 1), self.config.seed + version
-            result = play_gate(candidate, best, self.game, self.config, seed, lambda result: self._check_stop(),
+            result = play_gate(candidate, best, self.game, self.config, seed, lambda result: self._look_up("gate"),
                                self.match_workers)
         finally:
             candidate.unlink()
@@ -295,8 +297,7 @@ class Supervisor:
         if missing:
             for report in self._gather(self.state.iteration, missing, self.finished):
                 self.work.add_report(report)
-                self._show("self-play")
-                self._check_stop()
+                self._look_up("self-play")
 
     def _next_game(self) -> int:
         """Number of the first game of the next iteration."""
@@ -330,8 +331,7 @@ class Supervisor:
             self.state = replace(self.state, steps=self.state.steps + 1)
             if step % 8 == 0 or time.monotonic() - shown > 0.5:
                 shown = time.monotonic()
-                self._show("learning", losses)
-                self._check_stop()
+                self._look_up("learning", losses)
         return total.mean(steps), tokens - steps * settings.batch
 
     def _show(self, phase: str, losses: Losses | None = None) -> None:
