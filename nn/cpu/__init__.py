@@ -50,6 +50,16 @@ def has_amx():
     return _kernels.has_amx()
 
 
+def kernel(dtype="float32", isa=None):
+    """Name of the kernels that a tower of this dtype runs on: "amx", "avx512vnni", or an instruction set."""
+    if _use_amx(isa, dtype):
+        return "amx"
+    isa = _choose(isa or _isa)
+    if dtype == "int8":
+        return "avx512vnni" if isa == "avx512" and _kernels.has_vnni() else "numpy"
+    return isa
+
+
 def set_precision(dtype):
     """Precision of the operands of float32 convolutions from now on: "float32" (at import) or "bfloat16".
 
@@ -215,10 +225,10 @@ class Tower:
     def __init__(self, layers, rows, cols, dtype="float32", threads=1, isa=None):
         self.rows, self.cols, self.dtype = rows, cols, dtype
         self.planes = layers[0][0].shape[2]
-        if _use_amx(isa, dtype):
-            self.kernel, self._tower = "amx", _kernels.AmxTower(rows, cols, threads)
+        self.kernel = kernel(dtype, isa)
+        if self.kernel == "amx":
+            self._tower = _kernels.AmxTower(rows, cols, threads)
         else:
-            self.kernel = isa or _isa
             self._tower = _kernels.Tower(rows, cols, threads, self.kernel)
         channels = self.planes
         for i, (weight, bias, residual, relu) in enumerate(layers):
@@ -250,13 +260,13 @@ class Int8Tower:
     """Inference with 8-bit products on AVX-512 VNNI; see `nn.reference.Int8Tower`, which runs where there is none."""
 
     def __new__(cls, layers, scales, rows, cols, threads=1, isa=None):
-        if (isa or _isa) != "avx512" or not _kernels.has_vnni():
+        if kernel("int8", isa) == "numpy":
             return reference.Int8Tower(layers, scales, rows, cols, threads)
         return super().__new__(cls)
 
     def __init__(self, layers, scales, rows, cols, threads=1, isa=None):
         definition = reference.Int8Tower(layers, scales, rows, cols)
-        self.rows, self.cols, self.dtype, self.kernel = rows, cols, "int8", "avx512vnni"
+        self.rows, self.cols, self.dtype, self.kernel = rows, cols, "int8", kernel("int8", isa)
         self.planes = layers[0][0].shape[2]
         self._tower = _kernels.Int8Tower(rows, cols, threads)
         for (_, bias, residual, relu), weight, weight_scale, scale in zip(

@@ -2,6 +2,7 @@
 
 Yardsticks get the same weights and the same boards, run interleaved with ours in this process, and their answers are
 compared with ours. Everybody's batch normalisation is folded for inference; the fastest variant of an engine counts.
+Below float32, every engine's answers are compared with those of our float32, and what that costs is part of the result.
 """
 
 import os
@@ -38,6 +39,8 @@ class Options:
                 raise UserError(f"--{name} {getattr(self, name)}: must be 1 or more")
         if self.blocks < 0 or self.seconds <= 0:
             raise UserError("--blocks must be 0 or more, --seconds more than 0")
+        if self.dtype == "int8" and (self.device != "cpu" or self.vs_torch or self.vs_jax):
+            raise UserError("--dtype int8 runs on the CPU; its yardstick is --vs-onnxruntime")
 
 
 def main(argv: list[str]) -> int:
@@ -48,10 +51,16 @@ def main(argv: list[str]) -> int:
     _hold_yardsticks(options)  # before any of them is imported
     from threadpoolctl import threadpool_limits
 
+    from nn import cpu
     from zero.bench.common import report
 
-    with threadpool_limits(options.threads):
-        result = _network(options) if kind == "network" else _train_step(options)
+    cpu.set_threads(options.threads)
+    cpu.set_precision("bfloat16" if options.dtype == "bfloat16" else "float32")
+    try:
+        with threadpool_limits(options.threads):
+            result = _network(options) if kind == "network" else _train_step(options)
+    finally:
+        cpu.set_precision("float32")
     return report({"bench": kind, **_describe(options), **result}, options.json)
 
 
@@ -71,7 +80,7 @@ def _describe(options: Options) -> dict:
 
     asked = {"torch": options.vs_torch, "onnxruntime": options.vs_onnxruntime, "jax": options.vs_jax}
     settings = ("game", "blocks", "channels", "batch", "threads", "device", "dtype")
-    kernel = "amx" if options.dtype == "bfloat16" and cpu.has_amx() else cpu.isa()
+    kernel = cpu.kernel(options.dtype) if options.device == "cpu" else "cuda"
     return {**{name: getattr(options, name) for name in settings}, "kernel": kernel,
             "machine": machine(*(name for name, wanted in asked.items() if wanted))}
 
@@ -94,6 +103,7 @@ def _network(options: Options) -> dict:
     import numpy as np
 
     from nn import infer
+    from nn.int8 import accuracy_loss
     from zero.bench import yardsticks
 
     game, network, boards, _ = _build(options)
@@ -107,12 +117,20 @@ def _network(options: Options) -> dict:
                        (options.vs_jax, yardsticks.jax_inference)):
         if asked:
             engines |= add(net, boards, options.threads, options.dtype, options.device)
-    expected = plan(boards)
-    errors = {}
+    exact = plan
+    if options.dtype != "float32":
+        exact = infer.compile(network, boards.shape[1:], threads=options.threads)
+    expected, result = exact(boards), {}
     for name, run in engines.items():
-        errors[name] = max(float(np.linalg.norm(np.asarray(a).reshape(b.shape) - b) / np.linalg.norm(b))
-                           for a, b in zip(run(), expected, strict=True))
-    return _compare(engines, options, "positions") | {"largest_difference": max(errors.values())}
+        result[f"{name}_difference"] = max(
+            float(np.linalg.norm(np.asarray(a).reshape(b.shape) - b) / np.linalg.norm(b))
+            for a, b in zip(run(), expected, strict=True)
+        )
+    if exact is not plan:
+        policy, value = accuracy_loss(plan, exact, boards)
+        result |= {"policy_error": policy.relative_error, "same_best_move": policy.same_choice,
+                   "value_error": value.largest_error}
+    return _compare(engines, options, "positions") | result
 
 
 def _train_step(options: Options) -> dict:
@@ -151,11 +169,7 @@ def _train_step(options: Options) -> dict:
 
 def _compare(engines: dict[str, Callable], options: Options, unit: str) -> dict:
     """Rates of all engines, and the ratio of ours to the fastest other, per CPU second."""
-    from nn import cpu
     from zero.bench.common import interleave, per_second
-
-    cpu.set_threads(options.threads)
-    cpu.set_precision("bfloat16" if options.dtype == "bfloat16" else "float32")
 
     def counted(run):
         def work():
