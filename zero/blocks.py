@@ -122,7 +122,7 @@ class PreactivationBlock(Block):
 class BottleneckBlock(Block):
     """KataGo's nested bottleneck (KataGoMethods.md): two residual blocks of half the width between 1x1 convolutions.
 
-    Activations stand behind the sums, as in `ResidualBlock`, so that compiled inference runs the inner blocks as one.
+    Activations stand behind the sums, as in `ResidualBlock`: their normalisations fold into the convolutions.
     """
 
     last = ("expand.norm.gamma", "expand.norm.beta")

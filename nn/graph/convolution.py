@@ -103,15 +103,18 @@ def _is_tower_layer(node):
 
 
 def find_towers(graph):
-    """The graph with each chain of fused 3x3 convolutions whose inner values nobody else reads as one `tower` node."""
+    """The graph with each chain of fused 3x3 convolutions whose inner values nobody else reads as one `tower` node.
+
+    A sum with a value from outside of the chain ends it, and stands behind the tower.
+    """
     users = graph.users()
     chains, taken = {}, set()  # last node of a chain -> the chain
     for node in graph.nodes:
-        if node not in taken and _is_tower_layer(node) and node.inputs[3] is None:
+        if node not in taken and _is_tower_layer(node):
             chain = _chain(graph, users, node)
             taken.update(chain)
             chains[chain[-1]] = chain
-    sources = {}  # first node of a chain -> its new input
+    sources = {}  # node of a chain -> its new input
 
     def visit(node, inputs):
         if node in taken:
@@ -119,7 +122,13 @@ def find_towers(graph):
         if node not in chains:
             return node.with_inputs(inputs)
         chain = chains[node]
-        return operation(tower, (sources[chain[0]],), {"layers": _layers(chain)}, node.shape, node.dtype)
+        layers, outside = _layers(chain), node.inputs[3] is not None and node.inputs[3] not in chain
+        result = operation(tower, (sources[chain[0]],), {"layers": layers}, node.shape, node.dtype)
+        if outside:
+            result = operation(ops.add, (result, inputs[3]), {}, node.shape, node.dtype)
+            if node.attributes["relu"]:
+                result = operation(ops.relu, (result,), {}, node.shape, node.dtype)
+        return result
 
     return rebuild(graph, visit)
 
@@ -128,19 +137,17 @@ def _layers(chain):
     layers = []
     for node in chain:
         _, w, bias, residual = node.inputs
-        index = chain.index(residual) if residual is not None else None
-        layers.append((w.value, bias.value, index, node.attributes["relu"]))
+        inside = residual is None or residual in chain
+        index = chain.index(residual) if residual in chain else None
+        layers.append((w.value, bias.value, index, inside and node.attributes["relu"]))
     return layers
 
 
 def _chain(graph, users, start):
     """The longest chain from `start` that closes over its inner values."""
     chain = [start]
-    while True:
-        following = [
-            n for n in users[chain[-1]]
-            if _is_tower_layer(n) and n.inputs[0] is chain[-1] and (n.inputs[3] is None or n.inputs[3] in chain)
-        ]  # fmt: skip
+    while chain[-1].inputs[3] is None or chain[-1].inputs[3] in chain:
+        following = [n for n in users[chain[-1]] if _is_tower_layer(n) and n.inputs[0] is chain[-1]]
         if len(following) != 1:
             break
         chain += following

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import nn
-from nn import infer
+from nn import infer, ops
+from nn.graph import find_towers, freeze, fuse_convolutions, optimise, trace_inference
+from nn.graph.convolution import conv_act, tower
 from zero.blocks import PooledBias, SqueezeExcitation, pooled
 from zero.config import NetworkConfig
 from zero.errors import UserError
@@ -67,6 +69,18 @@ def test_compiled_inference_and_onnx_equal_the_network(changes, tmp_path):
     session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"])
     for theirs, ours in zip(session.run(None, {"input": x}), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_every_3x3_convolution_runs_in_a_tower(changes):
+    """So that its filter is transformed once, and bfloat16 and int8 reach it."""
+    game, rng = make_game("go5"), np.random.default_rng(0)
+    network = used(Network(game, variant(**changes), rng), rng)
+    graph = find_towers(fuse_convolutions(optimise(freeze(trace_inference(network, (5, 5, game.planes))))))
+    filters = sum(len(n.attributes["layers"]) for n in graph.nodes if n.op is tower)
+    assert filters == sum(t.shape[:2] == (3, 3) for t in network.parameters())
+    assert all(n.inputs[1].shape[:2] == (1, 1) for n in graph.nodes if n.op is conv_act)
+    assert ops.conv2d not in [n.op for n in graph.nodes]
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
