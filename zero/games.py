@@ -19,11 +19,6 @@ def make_game(name: str, **settings) -> Game:
         raise UserError(f"unknown game '{name}'{detail}; {hint}") from None
 
 
-def family(name: str) -> str:
-    """`go` of `go9`, `othello` of `othello8`."""
-    return name.rstrip("0123456789x")
-
-
 def counts_points(game: Game) -> bool:
     """Whether the end of a game is counted point by point, so that there is something to own."""
     state = game.new_state()

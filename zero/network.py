@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mcts_ext.games import family
 from mcts_ext.state import Game
 from nn import layers, save
 from zero.blocks import make_blocks
 from zero.config import NetworkConfig, from_table
 from zero.errors import UserError
-from zero.games import family
 from zero.heads import VALUE_OUTPUTS, make_policy_head, make_value_head, value_of
 
 FORMAT = "zero-network-1"

@@ -45,17 +45,24 @@ def register(prefix: str, factory: Factory | str, names: tuple[str, ...] = ()) -
 @functools.cache
 def make(name: str, **settings) -> Game:
     """The game of that name. Raises ValueError naming the known ones if there is none, or no such setting."""
+    prefix = family(name)
+    if prefix not in _families:
+        raise ValueError(f"unknown game {name!r}; known: {', '.join(names())}")
+    factory = _resolve(_families[prefix].factory)
+    if settings:
+        _check_settings(name, factory, settings)
+    game = factory(name[len(prefix):], **settings)
+    game.settings = settings
+    return game
+
+
+def family(name: str) -> str:
+    """The prefix that a game's name begins with: `go` of `go9`, `hex` of `hex5x7`; the name itself if there is none.
+
+    The longest prefix wins, so that a family may begin like another.
+    """
     _load_entry_points()
-    # The longest prefix wins, so that a family may begin like another.
-    for prefix in sorted(_families, key=len, reverse=True):
-        if name.startswith(prefix):
-            factory = _resolve(_families[prefix].factory)
-            if settings:
-                _check_settings(name, factory, settings)
-            game = factory(name[len(prefix):], **settings)
-            game.settings = settings
-            return game
-    raise ValueError(f"unknown game {name!r}; known: {', '.join(names())}")
+    return max((prefix for prefix in _families if name.startswith(prefix)), key=len, default=name)
 
 
 def remake(name: str, settings: dict) -> Game:

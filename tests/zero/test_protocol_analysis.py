@@ -165,7 +165,7 @@ def test_time_limits_reports_and_cancel():
         ('{"id": "a", "time": NaN}', "time must be seconds"),
         ('{"id": "a", "mvoes": []}', "unknown field 'mvoes'"),
         ('{"id": "a", "size": 1}', "size must be"),
-        ('{"id": "a", "size": 9}', "unknown game 'connect9'"),
+        ('{"id": "a", "size": 9}', "unknown game 'connect49'"),
         ('{"id": "a", "moves": ["8"]}', "move 1: connect4: '8' is not a move"),
         ('{"id": "a", "moves": ["4","4","4","4","4","4","4"]}', "move 7: connect4: illegal move"),
         ('{"id": "a", "game": "chess"}', "unknown game 'chess'"),

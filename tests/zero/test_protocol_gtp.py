@@ -211,6 +211,7 @@ TRANSCRIPTS = {
         rectangular_boardsize 30 5  #? \\? unacceptable size
     """),
     "hex and its letters": ("hex11", """
+        gogui-rules_game_id         #? = Hex
         play b J1                   #? =
         gogui-rules_board           #? = \\n[\\s\\S]*\\n\\. \\. \\. \\. \\. \\. \\. \\. X \\. \\.
         play w K11                  #? =

@@ -1,12 +1,16 @@
 """SGF reading and writing, with sgfmill as the oracle."""
 
+import random
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zero.protocols import sgf
+from mcts_ext.games import make
+from zero.errors import UserError
+from zero.games import make_game
+from zero.protocols import game_sgf, sgf
 
 VARIATIONS = "(;FF[4]GM[1]SZ[9]C[root](;B[aa];W[bb](;B[cc])(;B[dd];W[ee]))(;B[hh]))"
 
@@ -162,3 +166,46 @@ def test_we_read_what_sgfmill_writes(root):
     oracle = pytest.importorskip("sgfmill.sgf")
     written = oracle.Sgf_game.from_bytes(sgf.serialise(root).encode()).serialise()
     assert shape(sgf.parse(written)[0]) == shape(sgf.parse(sgf.serialise(root))[0])
+
+
+@pytest.mark.parametrize("name", ["go9x7", "go7x9", "go19", "gomoku9x11", "hex5x7", "hex11", "othello8", "othello10"])
+def test_games_come_back(name):
+    """Random games through bytes: oblong boards, passes, both notations of rows."""
+    game, rng = make(name), random.Random(3)
+    for _ in range(3):
+        state, actions = game.new_state(), []
+        while not state.terminal and len(actions) < 120:
+            actions.append(rng.choice(state.legal_actions()))
+            state.play(actions[-1])
+        (root,) = sgf.parse(sgf.serialise(game_sgf.game_tree(game, actions, PB="x")).encode())
+        assert game_sgf.game_name(root) == name and root.board_size() == (game.cols, game.rows)
+        start, again = game_sgf.read_game(root, game)
+        assert again == actions and start.hash() == game.new_state().hash()
+
+
+def test_an_oblong_board_has_its_columns_first():
+    (root,) = sgf.parse("(;GM[1]SZ[9:7];B[ia];W[ag])")  # SGF counts from the top left: J7, then A1
+    game = make(game_sgf.game_name(root))
+    _, actions = game_sgf.read_game(root, game)
+    assert (game.rows, game.cols) == (7, 9) and [game.action_to_text(action) for action in actions] == ["J7", "A1"]
+
+
+values = st.sampled_from(
+    ["aa", "ee", "tt", "", "zz", "a1", "i9", "swap", "aa:cc", "9", "5:7", "0", "-1", "99", "1e9", "1e999", "nan", "é"])
+names = st.sampled_from("GM SZ B W AB AW PL KM C RU HA".split())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.dictionaries(names, st.lists(values, min_size=1, max_size=3), max_size=4), min_size=1, max_size=6))
+def test_fuzzed_games_are_read_or_refused(nodes):
+    text = "(" + "".join(";" + "".join(name + "".join(f"[{value}]" for value in node[name]) for name in node)
+                         for node in nodes) + ")"
+    (root,) = sgf.parse(text)
+    try:
+        game = make_game(game_sgf.game_name(root))
+        start, actions = game_sgf.read_game(root, game)
+    except UserError as error:
+        assert str(error)
+    else:
+        for action in actions:
+            start.play(action)

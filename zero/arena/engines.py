@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from mcts_ext.games import family
 from mcts_ext.state import Game, State
 from zero.arena.clock import CLOCK_GRACE_SECONDS, Clock
 from zero.arena.players import PlayerSpec
 from zero.arena.seats import DEFAULT_LIMITS, Choice, Limits, PlayerFailure
 from zero.errors import UserError
-from zero.games import family
 from zero.protocols.engine import EngineFailure, LineEngine
 from zero.protocols.vertices import to_action, to_vertex
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mcts_ext.games import family
 from mcts_ext.state import Game
 from zero.arena.match import default_openings, play_match
 from zero.arena.openings import make_openings
@@ -16,7 +17,6 @@ from zero.arena.rating import ELO_PER_NAT, Ratings
 from zero.arena.results import Results
 from zero.arena.seats import Limits
 from zero.arena.workers import Workers
-from zero.games import family
 from zero.protocols.engine import find_program
 from zero.run import RunDirectory
 

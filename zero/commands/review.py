@@ -70,8 +70,8 @@ def main(argv: list[str]) -> int:
 
 def _read(arguments: ReviewArguments, player):
     """(start, actions, SGF root or None)."""
+    from mcts_ext.games import family
     from zero.arena.seats import common_game
-    from zero.games import family
     from zero.protocols import game_sgf, sgf
 
     try:

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from mcts_ext.games import family
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
 from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
 from zero.errors import UserError
 from zero.evaluator import NetworkEvaluator
-from zero.games import counts_points, family, make_game
+from zero.games import counts_points, make_game
 from zero.protocols.game_sgf import set_up
 from zero.protocols.thinking import (
     Thoughts,

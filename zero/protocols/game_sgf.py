@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from mcts_ext.games import family
 from mcts_ext.state import Game, State
 from zero.errors import UserError
-from zero.games import family
 from zero.protocols.sgf import GAME_NUMBERS, Node, new_root, point_to_sgf, sgf_to_point
 
 _NUMBERS = {family: number for number, family in GAME_NUMBERS.items()}
@@ -41,7 +41,9 @@ def text_to_point(game: Game, text: str) -> tuple[int, int]:
 
 
 def point_to_text(game: Game, row: int, col: int) -> str:
-    """The inverse of `text_to_point`, in the game's own upper or lower case."""
+    """The inverse of `text_to_point`, in the game's own upper or lower case. Raises ValueError off the board."""
+    if not (row < game.rows and col < game.cols):
+        raise ValueError(f"row {row + 1}, column {col + 1} is not on the board")
     if game.geometry == "points":
         return f"{_GTP_LETTERS[col]}{game.rows - row}"
     return f"{'abcdefghijklmnopqrstuvwxyz'[col]}{row + 1}"

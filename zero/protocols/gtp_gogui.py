@@ -6,6 +6,7 @@ the highest row number down.
 
 from typing import TYPE_CHECKING
 
+from mcts_ext.games import family
 from zero.protocols.gtp_analysis import read_visits
 from zero.protocols.gtp_play import final_score, parse_colour
 from zero.protocols.gtp_session import GtpError, Move, is_go
@@ -63,9 +64,8 @@ def visits(connection: "Connection", words: list[str]) -> str:
 
 
 def game_id(connection: "Connection", words: list[str]) -> str:
-    from zero.games import family
-
-    return family(connection.session.game.name).capitalize()
+    """A word for GoGui: letters, the first one a capital."""
+    return family(connection.session.game.name).rstrip("0123456789").capitalize()
 
 
 def board(connection: "Connection", words: list[str]) -> str:

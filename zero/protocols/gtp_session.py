@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from mcts_ext.games import family
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
 from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
 from zero.errors import UserError
-from zero.games import family, make_game
+from zero.games import make_game
 from zero.protocols.thinking import Thoughts, read_thoughts
 from zero.protocols.vertices import moves_are_points, to_action, to_vertex
 

@@ -7,6 +7,7 @@ variation a million moves deep is only long.
 """
 
 import codecs
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -76,9 +77,10 @@ class Node:
     def number(self, name: str, default: float = 0.0) -> float:
         """A Number or Real value; a broken one counts as absent, as readers of the wild must."""
         try:
-            return float(self.text(name).strip().replace(",", "."))
+            value = float(self.text(name).strip().replace(",", "."))
         except ValueError:
             return default
+        return value if math.isfinite(value) else default
 
     def move(self) -> tuple[str, str] | None:
         """`("B" | "W", raw point)` of a move node, None elsewhere."""
