@@ -1,7 +1,7 @@
 """What limits a run that grows: self-play on several processes, the game log, admission, sums over learners.
 
     python benchmarks/scaling.py selfplay [--workers 1 2] [--config configs/connect4.toml]
-    python benchmarks/scaling.py games    [--game go9]     # admission, append and read, in games/s of one core
+    python benchmarks/scaling.py games    [--game go9]     # what the driver does with each
     python benchmarks/scaling.py sums     [--ranks 2] [--cluster auto]   # all-reduce of one array, by its size
 
 The figures of docs/scaling.md come from here. Lines for people go to stderr, one JSON object to stdout.
@@ -27,6 +27,7 @@ from zero.games import make_game
 from zero.network import Network, save_network
 from zero.pool import WorkerPool
 from zero.record import GameRecord
+from zero.replay import Replay
 from zero.selfplay import game_seed
 from zero.weights import Weights
 
@@ -129,6 +130,12 @@ def games(arguments: argparse.Namespace) -> dict:
             admission.admit(payload, 0, numbers)
         return len(payloads)
 
+    def remember() -> int:
+        replay = Replay(game, config.ReplayConfig())
+        for record in records:
+            replay.add(record)
+        return len(records)
+
     with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
         writer, stored = GameLog(Path(directory) / "written"), GameLog(Path(directory) / "stored")
         for record in records * 8:
@@ -143,7 +150,7 @@ def games(arguments: argparse.Namespace) -> dict:
         def read() -> int:
             return sum(1 for _ in stored.read(say))
 
-        rates = interleave({"admit": admit, "append": append, "read": read}, arguments.seconds)
+        rates = interleave({"admit": admit, "append": append, "remember": remember, "read": read}, arguments.seconds)
         writer.close()
     size = statistics.mean(map(len, payloads))
     plies = statistics.mean(len(record.moves) for record in records)

@@ -4,7 +4,7 @@ from libc.stdlib cimport free, malloc
 from libc.stdint cimport int32_t, int64_t
 import numpy as np
 
-from mcts_ext.state cimport Game, Rules
+from mcts_ext.state cimport Game, Rules, State
 
 
 def encode_positions(Game game not None, const unsigned short[::1] moves, const int64_t[::1] starts,
@@ -58,60 +58,46 @@ def encode_positions(Game game not None, const unsigned short[::1] moves, const 
     return planes, legal
 
 
-def replay_game(Game game not None, const unsigned short[::1] moves, const unsigned short[::1] counts,
-                const unsigned short[::1] actions):
+def replay_game(Game game not None, const unsigned short[::1] moves, const unsigned short[::1] counts=None,
+                const unsigned short[::1] actions=None):
     """Plays a stored game of p plies by the rules.
 
-    moves `[p]`; counts `[p]`: how many of `actions` (which lie in a row) each ply's policy names.
-    Returns (movers int8 `[p]`, 0 or 1; the outcome +1, 0 or -1 for the first player, None if the rules have not
-    ended the game). Raises ValueError naming the ply, from 1, whose move or policy is illegal.
+    moves `[p]`; counts `[p]`, if given: how many of `actions` (which lie in a row) each ply's policy names.
+    Returns (movers int8 `[p]`: 0 or 1, who was to move; the `State` after the last move). Raises ValueError naming the
+    ply, from 1, whose move or policy is illegal.
     """
     cdef const Rules* rules = &game.rules
+    cdef State state = State(game)
     cdef Py_ssize_t plies = moves.shape[0], ply, entry = 0, last
-    cdef int fault = 0, outcome = 0
-    cdef bint over = False
-    if counts.shape[0] != plies:
+    cdef bint with_policies = counts is not None
+    cdef int fault = 0
+    if with_policies and counts.shape[0] != plies:
         raise ValueError(f"{plies} moves but {counts.shape[0]} policies")
-    movers = np.zeros(plies, np.int8)
+    movers, legal = np.zeros(plies, np.int8), np.zeros(rules.num_actions, np.uint8)
     cdef signed char[::1] movers_view = movers
-    cdef unsigned char* legal = <unsigned char*> malloc(rules.num_actions)
-    cdef unsigned char* state = <unsigned char*> malloc(rules.state_size)
-    if state == NULL or legal == NULL:
-        free(state)
-        free(legal)
-        raise MemoryError()
+    cdef unsigned char[::1] legal_view = legal
     with nogil:
-        rules.init(rules, state)
         for ply in range(plies):
-            if rules.terminal(rules, state):
+            if rules.terminal(rules, state.blob):
                 fault = 1
                 break
-            rules.legal(rules, state, legal)
-            if moves[ply] >= rules.num_actions or not legal[moves[ply]]:
+            rules.legal(rules, state.blob, &legal_view[0])
+            if moves[ply] >= rules.num_actions or not legal_view[moves[ply]]:
                 fault = 2
                 break
-            last = entry + counts[ply]
-            while entry < last and entry < actions.shape[0]:
-                if actions[entry] >= rules.num_actions or not legal[actions[entry]]:
+            if with_policies:
+                last = entry + counts[ply]
+                while entry < last and entry < actions.shape[0]:
+                    if actions[entry] >= rules.num_actions or not legal_view[actions[entry]]:
+                        fault = 3
+                    entry += 1
+                if fault or entry < last:
                     fault = 3
-                entry += 1
-            if fault or entry < last:
-                fault = 3
-                break
-            movers_view[ply] = rules.to_move(rules, state)
-            rules.play(rules, state, moves[ply])
-        if not fault:
-            over = rules.terminal(rules, state)
-            if over:
-                outcome = <int>rules.outcome(rules, state)
-                if rules.to_move(rules, state):
-                    outcome = -outcome
-        if rules.destroy != NULL:
-            rules.destroy(rules, state)
-        free(state)
-        free(legal)
+                    break
+            movers_view[ply] = rules.to_move(rules, state.blob)
+            rules.play(rules, state.blob, moves[ply])
     game.raise_error()
     if fault:
         what = ("the game was over before it", "its move is illegal", "its policy names an illegal move")[fault - 1]
         raise ValueError(f"ply {ply + 1}: {what}")
-    return movers, (outcome if over else None)
+    return movers, state

@@ -9,7 +9,7 @@ from collections.abc import Container
 import numpy as np
 
 from mcts_ext.positions import replay_game
-from mcts_ext.state import Game
+from mcts_ext.state import Game, State
 from zero.config import Config
 from zero.record import GameRecord
 from zero.selfplay import game_seed
@@ -53,8 +53,8 @@ class Admission:
         if not (record.surprises >= 0).all() or np.isinf(record.surprises).any():
             raise ValueError("a surprise is no number of 0 or more")
         moves, counts, actions = (part.astype(np.uint16) for part in (record.moves, record.counts, record.actions))
-        movers, outcome = replay_game(self.game, moves, counts, actions)
-        self._check_result(record, movers, outcome)
+        movers, end = replay_game(self.game, moves, counts, actions)
+        self._check_result(record, movers, end)
 
     def _check_values(self, record: GameRecord) -> None:
         """Only the random moves before the first search lack a value."""
@@ -66,7 +66,8 @@ class Admission:
             raise ValueError(f"ply {min(random_plies, allowed) + 1}: its value is not a number")
         if not (np.abs(record.values[random_plies:]) <= 1).all():  # NaN fails too
             raise ValueError("a value is no number from -1 to 1")
-        if not np.isin(record.values[record.proven :], (-1, 0, 1)).all():
+        proven = np.abs(record.values[record.proven :])
+        if not ((proven == 0) | (proven == 1)).all():
             raise ValueError("a proven value is not a result")
 
     def _check_policies(self, record: GameRecord) -> None:
@@ -84,9 +85,10 @@ class Admission:
         if (np.diff(record.actions.astype(np.int32))[np.diff(plies) == 0] <= 0).any():
             raise ValueError("a policy names an action twice")
 
-    def _check_result(self, record: GameRecord, movers: np.ndarray, outcome: int | None) -> None:
+    def _check_result(self, record: GameRecord, movers: np.ndarray, end: State) -> None:
         """The rules' result; of a game that was ended before, the one that its last search announced."""
-        if outcome is not None:
+        if end.terminal:
+            outcome = int(end.outcome()) * (1 if end.to_move == 0 else -1)
             if record.result != outcome:
                 raise ValueError(f"its result is {record.result:+d}, by the rules it is {outcome:+d}")
             return

@@ -4,12 +4,13 @@ Nothing dense is kept: a position costs about 30 bytes, its planes are replayed 
 (`mcts_ext.positions`), so that the window can be rebuilt from the run's game log alone.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcts_ext.positions import encode_positions
-from mcts_ext.state import Game
+from mcts_ext.positions import encode_positions, replay_game
+from mcts_ext.state import Game, State
 from zero.config import ReplayConfig
 from zero.games import counts_points
 from zero.record import GameRecord
@@ -99,17 +100,13 @@ class Count:
     score: float
 
 
-def final_count(game: Game, record: GameRecord) -> Count:
-    """The count of a stored game."""
-    state, signs = game.new_state(), np.empty(len(record.moves), np.int8)
-    for ply, move in enumerate(record.moves):
-        signs[ply] = 1 if state.to_move == 0 else -1
-        state.play(int(move))
-    if not state.terminal:
-        return Count(signs, np.full(game.rows * game.cols, np.nan, np.float16), np.nan)
-    owners = state.ownership().ravel()
+def final_count(end: State, signs: np.ndarray) -> Count:
+    """The count at the end of a game."""
+    if not end.terminal:
+        return Count(signs, np.full(end.game.rows * end.game.cols, np.nan, np.float16), np.nan)
+    owners = end.ownership().ravel()
     ownership = ((owners == 1) - 1.0 * (owners == 2)).astype(np.float16)
-    return Count(signs, ownership, state.score() if state.to_move == 0 else -state.score())
+    return Count(signs, ownership, end.score() if end.to_move == 0 else -end.score())
 
 
 def sampling_weights(record: GameRecord, surprise_share: float) -> np.ndarray:
@@ -160,11 +157,13 @@ class Replay:
 
     def add(self, record: GameRecord) -> None:
         plies = len(record.moves)
+        movers, end = replay_game(self.game, record.moves.astype(np.uint16))
+        signs = 1 - 2 * movers
         ends = self._actions.size + np.cumsum(record.counts, dtype=np.int64)
         self._starts.extend(np.full(plies, self._moves.size))
         self._ends.extend(np.full(plies, self._moves.size + plies))
         self._policy_at.extend(ends - record.counts)
-        values, draws = self._value_targets(record)
+        values, draws = self._value_targets(record, signs)
         self._values.extend(values)
         self._draws.extend(draws)
         self._moves.extend(record.moves)
@@ -172,7 +171,7 @@ class Replay:
         self._actions.extend(record.actions)
         self._probs.extend(record.probs)
         if self._counts_points:
-            self._counted[self.games] = final_count(self.game, record)
+            self._counted[self.games] = final_count(end, signs)
             self._game_of.extend(np.full(plies, self.games))
         before = self._mass.view[-1] if self._mass.size else 0.0
         self._mass.extend(before + np.cumsum(sampling_weights(record, self.config.surprise_share)))
@@ -197,25 +196,22 @@ class Replay:
             column.forget(first)
         self._first = first
 
-    def _value_targets(self, record: GameRecord) -> tuple[np.ndarray, np.ndarray]:
+    def _value_targets(self, record: GameRecord, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`Batch.value` and `Batch.draw` of a game: lambda-returns (Sutton & Barto 2018, section 12.1).
 
         y(t) = (1 - lambda) v(t) + lambda y(t + 1), v the search's value and y(end) the result: what was found later
         counts for earlier positions, but fades. A position without a search has y(t) = y(t + 1), a proven one its
         value. Here, and only here, a record changes perspective.
         """
-        state, signs = self.game.new_state(), np.empty(len(record.moves), np.float32)
-        for ply, move in enumerate(record.moves):
-            signs[ply] = 1 if state.to_move == 0 else -1
-            state.play(int(move))
         fade = self.config.value_lambda
         target, draw = float(record.result), float(record.result == 0)
-        targets, draws = np.empty_like(signs), np.empty_like(signs)
-        for ply in reversed(range(len(record.moves))):
-            value = float(signs[ply] * record.values[ply])
+        targets, draws = np.empty((2, len(signs)), np.float32)
+        values = (signs * record.values.astype(np.float32)).tolist()
+        for ply in reversed(range(len(signs))):
+            value = values[ply]
             if ply >= record.proven:
                 target, draw = value, float(value == 0)
-            elif not np.isnan(value):
+            elif not math.isnan(value):
                 target, draw = fade * target + (1 - fade) * value, fade * draw
             targets[ply], draws[ply] = target, draw
         return signs * targets, draws

@@ -170,7 +170,7 @@ def test_the_learner_fits_ownership_and_score_of_go():
     for index in range(3):
         replay.add(random_record(game, index)[0])
     learner = Learner(game, config)
-    batch = replay.batch(np.arange(0, replay.positions, 4), 0.0)
+    batch = replay.batch(np.arange(0, replay.positions, 4))
     losses = [learner.step(batch, 0.0) for _ in range(60)]
     for name in ("ownership", "score"):
         assert losses[-1].parts[name] < 0.8 * losses[0].parts[name]
