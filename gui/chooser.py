@@ -145,7 +145,7 @@ class Chooser:
         px = ui.style.px
         chosen = family(self.setup.game)
         for kind, games in self.games.items():
-            title = panels.game_title(ui.t, kind).replace(" x", "").replace(" ×", "")
+            title = panels.game_title(ui.t, kind)
             ui.button(f"game.{kind}", rects.top(rect, px(40), px(6)), title,
                       lambda games=games: self.choose_game(games[min(2, len(games) - 1)]), on=kind == chosen,
                       align="left")

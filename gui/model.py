@@ -162,6 +162,11 @@ class Match:
         komi = self.komi()
         return None if komi is None else go_score(self.state.stones(), komi)
 
+    def discs(self) -> tuple[int, int] | None:
+        """How many each side has, where the majority wins (Othello)."""
+        stones = self.state.stones()
+        return (int((stones == 1).sum()), int((stones == 2).sum())) if family(self.setup.game) == "othello" else None
+
     def why_illegal(self, square: Square, origin: Square | None = None) -> str:
         """The key of the reason why a move there is impossible, '' if it is possible."""
         action = self.action_at(square, origin)

@@ -20,7 +20,10 @@ from gui.widgets import Rect, Ui
 def game_title(t: Translator, game: str) -> str:
     """The game's name for people; a game we do not know keeps its own."""
     kind = family(game)
-    return t(f"game.{kind}", size=game[len(kind):]) if f"game.{kind}" in STRINGS else game
+    if f"game.{kind}" not in STRINGS:
+        return game
+    size = game[len(kind):].lstrip("-")
+    return t(f"game.{kind}", board=size if "x" in size or not size else f"{size}x{size}").strip()
 
 
 def rules_line(t: Translator, match: Match) -> str:
@@ -63,6 +66,8 @@ def status_line(t: Translator, session: Session) -> str:
         return t("status.choose", side=side_name(t, match, match.state.to_move))
     if key == "status.wins" and (score := match.score()):
         key, args["points"] = "status.wins_by", f"{abs(score.lead):g}"
+    if key == "status.wins" and (discs := match.discs()):
+        key, args["points"] = "status.wins_by_discs", abs(discs[0] - discs[1])
     line = t(key, **args)
     if key in ("status.ready", "status.played") and not match.over:
         line = (line + " · " if key != "status.ready" else "") + t("status.to_move",
@@ -83,7 +88,8 @@ def players(ui: Ui, rect: Rect, session: Session, now: float) -> None:
         ui.surface.blit(image, image.get_rect(center=disc.center))
         text = Rect(disc.right + px(12), card.y + px(5), card.w - px(80), px(20))
         right = rects.right(text, px(80)) if session.clock.used or match.over else Rect(0, 0, 0, 0)
-        ui.label(text, side_name(ui.t, match, side), bold=True)
+        discs = match.discs()
+        ui.label(text, side_name(ui.t, match, side) + (f" · {discs[side]}" if discs else ""), bold=True)
         name = Rect(text.x, card.y + px(25), card.right - text.x - px(12), px(20))
         ui.label(name, player_name(ui.t, match.setup.sides[side]), "small", theme.faint)
         if session.clock.used:

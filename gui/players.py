@@ -22,9 +22,9 @@ SOLVED = ("tictactoe",)  # perfect play at once; that of Connect Four can take m
 _RATED = re.compile(r"@(\d+)\?sims=(\d+)$")  # how a ladder names a run's networks
 # We count the board as it stands: GNU Go has to take dead stones off before it passes.
 _GNUGO = "gtp:gnugo --mode gtp --level {} --chinese-rules --capture-all-dead --positional-superko"
-# game or family: (program, ((player, name for people), ...))
-ENGINES = {"go": ("gnugo", tuple((_GNUGO.format(n), f"GNU Go, level {n}") for n in (1, 5, 10))),
-           "othello8": ("gtp-rhino", (("gtp:gtp-rhino", "Rhino"),))}
+# game or family: (program, its name for people, player by level)
+ENGINES = {"go": ("gnugo", "GNU Go", {n: _GNUGO.format(n) for n in (1, 5, 10)}),
+           "othello8": ("gtp-rhino", "Rhino", {None: "gtp:gtp-rhino"})}
 
 
 @dataclass(frozen=True)
@@ -195,9 +195,10 @@ def body(player: str) -> str:
 def title(player: str) -> str:
     """A player's line in short: a network file by its name, another program without what it is started with; without
     simulations and temperature, which are told as its strength."""
-    known = {line: name for _, engines in ENGINES.values() for line, name in engines}
-    if player in known:
-        return known[player]
+    for _, name, levels in ENGINES.values():
+        if player in levels.values():
+            level = next(number for number, line in levels.items() if line == player)
+            return f"{name} {level}" if level else name
     kind, _, command = player.partition(":")
     if kind not in ("gtp", "gomocup"):
         line, _, settings = player.partition("?")
@@ -257,9 +258,10 @@ def options(game: str, known: Known, t, rules: dict | None = None) -> list[tuple
     found += [(ROLLOUTS, t("choose.rollouts")), ("random", t("choose.random"))]
     if family(game) in SOLVED:
         found.append(("solver", t("choose.solver")))
-    program, engines = ENGINES.get(game) or ENGINES.get(family(game)) or ("", ())
+    program, name, levels = ENGINES.get(game) or ENGINES.get(family(game)) or ("", "", {})
     if program and find_program(program):
-        found += engines
+        found += [(player, t("choose.program", program=name, level=level) if level else name)
+                  for level, player in levels.items()]
     return found + [(run.player(step), _checkpoint(run, step, t)) for run in runs for step in reversed(run.checkpoints)]
 
 

@@ -114,7 +114,7 @@ class TimeMachine:
         step = self.steps[self.index]
         ui.slider("time.slider", rects.top(rect, px(28), px(4)), self.index, 0, len(self.steps) - 1, self._choose)
         rating = self.run.elo.get(step)
-        text = t("time.at", step=step) + (f" · Elo {rating[0]:.0f} ±{rating[1]:.0f}" if rating else "")
+        text = t("time.at", step=step) + (" · " + t("time.elo", elo=rating[0], error=rating[1]) if rating else "")
         ui.label(rects.top(rect, px(22)), text)
         side, analysis = panels.side_name(t, self.session.match, 0), self.analysis()
         if analysis:

@@ -12,6 +12,7 @@ from gui import players, record
 from gui.geometry import action_map, fit, labels
 from gui.looks import LOOKS, OTHER, family
 from gui.model import Match, Setup, Side
+from gui.panels import game_title
 from gui.record import load, nodes, save
 from gui.sounds import RATE, WAVES
 from gui.strings import LANGUAGES, STRINGS, Translator
@@ -58,6 +59,12 @@ def test_labels_are_in_the_game_s_own_notation():
     assert labels(othello, action_map(othello)).rows[0] == "1"
     breakthrough = make("breakthrough8")
     assert labels(breakthrough, action_map(breakthrough)).rows[0] == "8"
+
+
+@pytest.mark.parametrize("game, title", [("go9x13", "Go 9x13"), ("hex7", "Hex 7x7"), ("connect4", "Connect Four"),
+                                         ("connect4-7x8", "Connect Four 7x8"), ("chomp", "chomp")])
+def test_titles_of_games(game, title):
+    assert game_title(Translator("en"), game) == title
 
 
 def test_families():
@@ -266,7 +273,7 @@ def test_a_match_says_how_strong_a_checkpoint_was(tmp_path):
     ("mcts:1000", "mcts"), ("runs/c4@3?sims=5", "runs/c4@3"),
     ("/a/b/net.safetensors?sims=9&c_puct=2", "net?c_puct=2"), ("gtp:/usr/games/gnugo --mode gtp", "gtp:gnugo"),
     ("gtp:", "gtp:"),
-    (players.ENGINES["othello8"][1][0][0], "Rhino")])
+    ("gtp:gtp-rhino", "Rhino"), (players.ENGINES["go"][2][5], "GNU Go 5")])
 def test_players_have_short_titles(player, title):
     assert players.title(player) == title
 
