@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from gui.looks import family
 from gui.score import Score, go_score
 from mcts_ext.games import make
 from mcts_ext.state import State
+from zero.protocols.game_sgf import set_up
 
 HUMAN = "human"
 _STRENGTH = re.compile(r"[?&](sims|temperature)=(\d+(?:\.\d+)?)")
@@ -51,11 +52,21 @@ class Setup:
     minutes: float = 0.0  # per side; 0: no clock
     increment: float = 0.0  # seconds added per move
     rules: tuple[tuple[str, object], ...] = ()  # settings of the game besides komi, (name, value)
+    black: tuple[str, ...] = ()  # stones set up before the first move (Go)
+    white: tuple[str, ...] = ()
+    white_first: bool = False
 
     @property
     def settings(self) -> dict[str, object]:
         """What makes the game from its name, and what a request of the analysis protocol says besides."""
         return dict(self.rules) | ({} if self.komi is None else {"komi": self.komi})
+
+    @property
+    def stones(self) -> dict[str, object]:
+        """The stones set up, as a request of the analysis protocol tells them; {} where there are none."""
+        if not (self.black or self.white):
+            return {}
+        return {"black": list(self.black), "white": list(self.white), "to_move": ("black", "white")[self.white_first]}
 
 
 @dataclass(eq=False)
@@ -118,7 +129,7 @@ class Match:
         self.setup = setup
         self.game = make(setup.game, **setup.settings)
         self.actions = action_map(self.game)
-        self.root = Node(self.game.new_state())
+        self.root = Node(self._start())
         self.node = self.root
         self.generation = 0
         self.live = True  # engines answer; off while looking around in the tree
@@ -158,9 +169,16 @@ class Match:
         return float(self.game.komi) if family(self.setup.game) == "go" else None
 
     def score(self) -> Score | None:
-        """Area score of the present position (Go), None elsewhere."""
-        komi = self.komi()
-        return None if komi is None else go_score(self.state.stones(), komi)
+        """Area score as if both passed now (Go), None elsewhere. White's points include those that the rules give him
+        for handicap stones."""
+        komi, state = self.komi(), self.state.copy()
+        if komi is None:
+            return None
+        while not state.terminal:
+            state.play(self.actions.named["pass"])
+        score = go_score(state.stones(), komi)
+        lead = state.score() if state.to_move == 0 else -state.score()
+        return replace(score, white=score.white + score.lead - lead, lead=lead)
 
     def discs(self) -> tuple[int, int] | None:
         """How many each side has, where the majority wins (Othello)."""
@@ -330,6 +348,14 @@ class Match:
         for below in node.line():
             if below.parent:
                 self.preferred[below.parent] = below
+
+    def _start(self) -> State:
+        """The position before the first move. Raises ValueError for stones that cannot be set up."""
+        setup, game = self.setup, self.game
+        if not setup.stones:
+            return game.new_state()
+        sides = [[game.text_to_action(text) for text in side] for side in (setup.black, setup.white)]
+        return set_up(game, *sides, to_move=int(setup.white_first))
 
     def _place_handicap(self) -> None:
         """Black's handicap stones, White passing between them: the protocol knows moves only."""

@@ -1,9 +1,10 @@
 """Games in files: SGF for the games that have it, JSONL for the others, with variations and comments in both.
 
 JSONL: one game per line, an object with `game`, `moves` (the main line) and optionally `komi`, `rules` (other settings
-of the game), `result`, `clock` (minutes a side, seconds a move), `sides` (for each: player, simulations, seconds,
-temperature), and `tree`: all nodes but the root, parents first, each `[index of its parent, move, comment]` (the root
-is 0). Gomoku with the opening swap2 is JSONL too: SGF has no word for taking a colour.
+of the game), `stones` (set up, as in the analysis protocol), `result`, `clock` (minutes a side, seconds a move),
+`sides` (for each: player, simulations, seconds, temperature), and `tree`: all nodes but the root, parents first, each
+`[index of its parent, move, comment]` (the root is 0). Gomoku with the opening swap2 is JSONL too: SGF has no word for
+taking a colour.
 """
 
 import json
@@ -13,6 +14,8 @@ from pathlib import Path
 from gui.looks import family
 from gui.model import Illegal, Match, Node, Setup, Side
 from gui.settings import write_whole
+from mcts_ext.games import make
+from mcts_ext.state import Game
 from zero.protocols import sgf
 
 SGF_GAMES = {"go": 1, "othello": 2, "gomoku": 4, "hex": 11}
@@ -74,6 +77,8 @@ def to_jsonl(match: Match) -> str:
         record["komi"] = match.setup.komi
     if match.setup.rules:
         record["rules"] = dict(match.setup.rules)
+    if match.setup.stones:
+        record["stones"] = match.setup.stones
     record["sides"] = [[side.player, side.sims, side.seconds, side.temperature] for side in match.setup.sides]
     record["clock"] = [match.setup.minutes, match.setup.increment]
     record["result"] = result_text(match, line[-1])
@@ -88,9 +93,12 @@ def from_jsonl(text: str) -> Match:
         raise Unreadable("no object with \"game\" and \"moves\"")
     sides = tuple(Side(str(s[0]), int(s[1]), float(s[2]), float(s[3])) for s in record.get("sides", ()))
     minutes, increment = record.get("clock", (0.0, 0.0))
+    stones = record.get("stones", {})
     match = Match(Setup(record["game"], sides if len(sides) == 2 else (Side(), Side()), komi=record.get("komi"),
                         minutes=float(minutes), increment=float(increment),
-                        rules=tuple((str(name), value) for name, value in record.get("rules", {}).items())))
+                        rules=tuple((str(name), value) for name, value in record.get("rules", {}).items()),
+                        black=tuple(stones.get("black", ())), white=tuple(stones.get("white", ())),
+                        white_first=stones.get("to_move") == "white"))
     match.root.comment = str(record.get("comment", ""))
     rows = record.get("tree") or [[i, move, ""] for i, move in enumerate(record["moves"])]
     known = [match.root]
@@ -113,6 +121,11 @@ def to_sgf(match: Match) -> str:
         root.set_text("RU", name)
     if result := result_text(match, match.root.main_line()[-1]):
         root.set_text("RE", result)
+    for name, side in (("AB", match.setup.black), ("AW", match.setup.white)):
+        if side:
+            root.properties[name] = [_sgf_move(match, kind, game.text_to_action(text)) for text in side]
+    if match.setup.stones:
+        root.set_text("PL", "BW"[match.setup.white_first])
     made = {match.root: root}
     for node in nodes(match.root):
         if node.parent:
@@ -134,10 +147,12 @@ def from_sgf(data: bytes) -> Match:
     tree = sgf.parse(data)[0]
     kind = sgf.GAME_NUMBERS.get(int(tree.number("GM", 1)))
     cols, rows = tree.board_size()
-    if kind is None or cols != rows:
-        raise Unreadable(f"no game we know: GM {tree.text('GM')}, {cols} by {rows}")
+    if kind is None:
+        raise Unreadable(f"no game we know: GM {tree.text('GM')}")
     komi = tree.number("KM") if kind == "go" and "KM" in tree.properties else None
-    setup = Setup(f"{kind}{rows}", komi=komi, rules=_rules(tree, kind))
+    name = f"{kind}{rows}" if rows == cols else f"{kind}{rows}x{cols}"
+    black, white = (_stones(make(name), tree.points(side)) for side in ("AB", "AW"))
+    setup = Setup(name, komi=komi, rules=_rules(tree, kind), black=black, white=white, white_first=_white_first(tree))
     try:
         return _grown(tree, kind, setup)
     except Illegal:
@@ -159,8 +174,8 @@ def _grown(tree: sgf.Node, kind: str, setup: Setup) -> Match:
     match, made = Match(setup), {}
     for node in tree.walk():
         here = made.get(node.parent, match.root)
-        for square in sorted(node.points("AB") + node.points("AW")) if kind == "go" else ():
-            here = _set_up(match, here, square, node)
+        if node.parent and {"AB", "AW", "AE"} & node.properties.keys():
+            raise Unreadable("stones are set up in the middle of the game (AB, AW, AE after the first node)")
         move = node.move()
         if move:
             here = _add(match, _turn_to(match, here, move[0]), _action(match, kind, move[1]))
@@ -169,11 +184,17 @@ def _grown(tree: sgf.Node, kind: str, setup: Setup) -> Match:
     return match
 
 
-def _set_up(match: Match, here: Node, square: str, node: sgf.Node) -> Node:
-    """Handicap stones become moves, the other side passing between; other positions cannot be shown."""
-    if node.parent or "AW" in node.properties:
-        raise Unreadable("a set-up position that is no handicap (AW, or AB after the first node)")
-    return _add(match, _turn_to(match, here, "B"), match.actions.place[sgf.sgf_to_point(square)])
+def _stones(game: Game, points: list[str]) -> tuple[str, ...]:
+    """Points of SGF as the game writes moves."""
+    squares = [sgf.sgf_to_point(point) for point in points]
+    return tuple(game.action_to_text(row * game.cols + col) for row, col in squares)
+
+
+def _white_first(tree: sgf.Node) -> bool:
+    """Who begins: as PL says, else as the first move does, else White where only Black has stones set up."""
+    first = next((move[0] for node in tree.main_line() if (move := node.move())), "")
+    named = tree.text("PL")[:1].upper() or first
+    return named == "W" if named in ("B", "W") else not tree.points("AW")
 
 
 def _turn_to(match: Match, here: Node, colour: str) -> Node:

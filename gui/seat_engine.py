@@ -29,6 +29,8 @@ class Table:
     def answer(self, request: dict) -> dict:
         """Raises ValueError for impossible moves, PlayerFailure when the player breaks down."""
         self.requests += 1
+        if "stones" in request:
+            raise ValueError("this player starts from the usual position only")
         moves = list(request["moves"])
         state = self.game.new_state()
         for move in moves:

@@ -211,9 +211,10 @@ class Session:
             self.say("status.thinking", side=self.match.state.to_move)
 
     def payload(self, node: Node, sims: int) -> dict:
-        """A request about a position; rules and komi go along where they are not the game's own."""
-        settings = self.match.setup.settings
-        return {"moves": node.moves(), "sims": sims, "top": TOP} | ({"rules": settings} if settings else {})
+        """A request about a position; rules, komi and stones go along where they are not the game's own."""
+        setup = self.match.setup
+        besides = {name: value for name, value in (("rules", setup.settings), ("stones", setup.stones)) if value}
+        return {"moves": node.moves(), "sims": sims, "top": TOP} | besides
 
     def _drop_request(self) -> None:
         if self._request:

@@ -99,6 +99,17 @@ def test_rules_and_komi_agreed_on_reach_the_engine(real):
     assert driver.match.node.analysis.value < -0.9  # Black cannot make up for the komi
 
 
+def test_a_position_set_up_reaches_the_engine(real):
+    driver = real("connect4")
+    taken = Setup("go5", komi=0.5, black=("A1", "B2"), white=("B1", "C2", "C1", "A3"), white_first=True)
+    driver.app.start_game(taken)
+    driver.step()
+    driver.key(pygame.K_F2)
+    driver.wait(lambda: driver.match.node.analysis and driver.match.node.analysis.done)
+    assert {m.move for m in driver.match.node.analysis.moves} <= set(driver.match.node.analysis.policy)
+    assert "A2" in driver.match.node.analysis.policy and "B2" not in driver.match.node.analysis.policy
+
+
 def test_a_player_that_only_plays_shows_no_win_rate(real):
     driver = real("tictactoe", players=("human", "random"))
     driver.click(driver.square("b2"))

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,12 +139,36 @@ def test_handicap_and_left_out_passes_of_other_programs(tmp_path):
     file.write_text("(;GM[1]SZ[9]KM[0.5]HA[2]AB[gc][cg];W[ee];B[cc];B[gg])")
     match = load(file)
     assert (match.state.stones() == 1).sum() == 4 and (match.state.stones() == 2).sum() == 1
-    assert match.komi() == 0.5
+    assert match.komi() == 0.5 and match.node.ply == 4  # with a pass
+    lead = (match.state.stones() == 1).sum() - (match.state.stones() == 2).sum() - 0.5
+    assert match.score().lead == lead - 2  # Chinese rules: a point for each handicap stone
+
+
+PROBLEM = "(;GM[1]SZ[9:7]KM[5.5]AB[aa:ba][cb]AW[ab][bb]C[White to live];W[ca];B[da](;W[gg])(;W[fg]))"
+
+
+def test_set_up_positions_and_oblong_boards(tmp_path):
+    (tmp_path / "a.sgf").write_text(PROBLEM)
+    match = load(tmp_path / "a.sgf")
+    assert match.setup.game == "go7x9" and match.root.state.to_move == 1 and match.root.comment == "White to live"
+    assert match.root.state.stones()[0, :3].tolist() == [1, 1, 0] and match.setup.white == ("A6", "B6")
+    for name in ("b.sgf", "b.jsonl"):
+        save(match, tmp_path / name)
+        again = load(tmp_path / name)
+        assert replace(again.setup, sides=()) == replace(match.setup, sides=())
+        assert [n.moves() for n in nodes(again.root)] == [n.moves() for n in nodes(match.root)]
+
+
+def test_stones_set_up_later_are_refused_with_the_reason(tmp_path):
+    (tmp_path / "a.sgf").write_text("(;GM[1]SZ[9];B[ee];AW[cc])")
+    with pytest.raises(record.Unreadable, match="in the middle"):
+        load(tmp_path / "a.sgf")
 
 
 @pytest.mark.parametrize("text", ["", "hello", "(;GM[1]SZ[9];B[zz])", "(;GM[1]SZ[9];B[ee];W[ee])", "(;GM[6])",
                                   '{"game": "nonsense", "moves": []}', '{"game": "connect4", "moves": ["9"]}', "[1]",
-                                  '{"game": "connect4", "tree": [[5, "4", ""]], "moves": []}', "(;GM[1]SZ[9];AW[ee])"])
+                                  '{"game": "connect4", "tree": [[5, "4", ""]], "moves": []}', "(;GM[1]SZ[9];AW[ee])",
+                                  "(;GM[1]SZ[9]AB[aa]AW[ab][ba])", "(;GM[11]SZ[7]AB[aa])"])
 def test_broken_files_raise_one_kind_of_error(tmp_path, text):
     (tmp_path / "x").write_text(text)
     with pytest.raises(record.Unreadable):
