@@ -270,6 +270,19 @@ def test_a_killed_match_goes_on(tmp_path):
     assert summary["points"] == fresh.points
 
 
+def test_ctrl_c_ends_engines_and_says_how_to_go_on(tmp_path):
+    note, out = tmp_path / "pid", tmp_path / "m"
+    words = ["match", f"gtp:{DUMMY} child {note}", "random", "--game", "go5", "--games", "4000", "--workers", "1"]
+    process = subprocess.Popen([*ZERO, *words, "--out", str(out)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (out / "games.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "to go on: zero match" in err and err.rstrip().endswith("--resume"), err
+    assert gone([int(note.read_text())])
+
+
 def test_match_writes_sgf_that_reads_back(tmp_path):
     from zero.protocols import game_sgf, sgf
 

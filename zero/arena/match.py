@@ -48,7 +48,8 @@ def play_match(
 ) -> MatchResult:
     """Plays `games` (rounded up to whole pairs) and counts them; with `sprt`, stops when it is decided.
 
-    `workers` processes (default: one a core) each hold both players; networks and searches run many boards in
+    `workers` processes (default: one a core; a script that calls this must guard its start by `if __name__ ==
+    "__main__"`, as multiprocessing asks) each hold both players; networks and searches run many boards in
     lockstep, other programs and clocks one board a worker. `done` are games of an earlier part of the same match.
     `pool` lends its processes to several matches in turn. Raises UserError when a player cannot play the game.
     """

@@ -2,30 +2,20 @@
 
 from functools import partial
 
-import numpy as np
-
 from mcts_ext.state import Game, State
 from zero.arena.clock import Clock
-from zero.arena.seats import Choice
+from zero.arena.seats import Choice, RandomSeat
 from zero.errors import UserError
 
 _EXHAUSTIVE_PLIES = 9  # the longest game that is searched to its end
 
 
-class SolverSeat:
+class SolverSeat(RandomSeat):
     """Plays a random one of the moves that keep the position's value, the game as long as it lasts."""
 
     def __init__(self, game: Game, slots: int):
-        self.game, self.values = game, _find_solver(game)
-        self.states = [game.new_state() for _ in range(slots)]
-        self.rngs = [np.random.default_rng(0)] * slots
-
-    def reset(self, slot: int, seed: int) -> None:
-        self.states[slot] = self.game.new_state()
-        self.rngs[slot] = np.random.default_rng(seed)
-
-    def play(self, slot: int, action: int) -> None:
-        self.states[slot].play(action)
+        super().__init__(game, slots)
+        self.values = _find_solver(game)
 
     def choose(self, slots: list[int], clock: Clock | None = None) -> dict[int, Choice]:
         return {slot: self._choose(slot) for slot in slots}
@@ -35,9 +25,6 @@ class SolverSeat:
         best = max(values.values())
         action = self.rngs[slot].choice([action for action, value in values.items() if value == best])
         return Choice(int(action), float(best))
-
-    def close(self) -> None:
-        pass
 
 
 def _find_solver(game: Game):

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from mcts_ext.games import family
+from mcts_ext.notation import cell_name, gtp_vertex, parse_cell, parse_gtp_vertex
 from mcts_ext.state import Game, State
 from zero.errors import UserError
 from zero.protocols.sgf import GAME_NUMBERS, Node, new_root, point_to_sgf, sgf_to_point
 
 _NUMBERS = {family: number for number, family in GAME_NUMBERS.items()}
-_GTP_LETTERS = "ABCDEFGHJKLMNOPQRSTUVWXYZ"  # no I
 
 
 def has_sgf(game: Game) -> bool:
@@ -28,25 +28,19 @@ def move_to_sgf(game: Game, action: int) -> str:
 
 def text_to_point(game: Game, text: str) -> tuple[int, int]:
     """`(row, col)` from the top left of a vertex as the game writes it. Raises ValueError when it is none."""
-    letter, digits = text[:1].upper(), text[1:]
-    from_below = game.geometry == "points"
-    letters = _GTP_LETTERS if from_below else "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    if letter not in letters or not letter or not digits.isdigit():
-        raise ValueError(f"'{text[:20]}' is no vertex")
-    row = game.rows - int(digits) if from_below else int(digits) - 1
-    col = letters.index(letter)
-    if not (0 <= row < game.rows and 0 <= col < game.cols):
-        raise ValueError(f"'{text[:20]}' is not on the board")
-    return row, col
+    parse = parse_gtp_vertex if game.geometry == "points" else parse_cell
+    point = parse(text, game.rows, game.cols)
+    if point is None:
+        raise ValueError(f"'{text[:20]}' is no point of the board")
+    return divmod(point, game.cols)
 
 
 def point_to_text(game: Game, row: int, col: int) -> str:
     """The inverse of `text_to_point`, in the game's own upper or lower case. Raises ValueError off the board."""
     if not (row < game.rows and col < game.cols):
         raise ValueError(f"row {row + 1}, column {col + 1} is not on the board")
-    if game.geometry == "points":
-        return f"{_GTP_LETTERS[col]}{game.rows - row}"
-    return f"{'abcdefghijklmnopqrstuvwxyz'[col]}{row + 1}"
+    point = row * game.cols + col
+    return gtp_vertex(point, game.rows, game.cols) if game.geometry == "points" else cell_name(point, game.cols)
 
 
 def sgf_to_move(game: Game, value: str) -> str:
