@@ -141,10 +141,11 @@ class RunDirectory:
     def metrics(self) -> list[dict]:
         """One dictionary an iteration; lines cut by a kill are left out."""
         path, found = self.root / "metrics.jsonl", []
-        for line in path.read_text().splitlines() if path.exists() else ():
+        for line in path.read_bytes().splitlines() if path.exists() else ():
             try:
-                found.append(json.loads(line))
-            except ValueError:
+                values = json.loads(line)
+                found += [values] if "iteration" in values else []
+            except (ValueError, TypeError):
                 continue
         return found
 

@@ -87,8 +87,6 @@ class Supervisor:
         try:
             self._restore()
             self._show("starting")
-            if self.state.iteration == 0 and not self.run.weights():
-                self._publish()
             while not self._over():
                 self._iterate()
             end = "finished"
@@ -110,6 +108,7 @@ class Supervisor:
         if found:
             self.state, path = found
             self.learner.load(path)
+        self._require_network()
         games = self.run.games
         games.repair(self.display.message)
         self.quarantined = games.quarantined()
@@ -123,6 +122,17 @@ class Supervisor:
         self.finished = {record.index: record for record in games.fetch(left)}
         self.metrics.resume(self.state.iteration, self.state.steps)
         self._began = time.monotonic() - self.state.seconds
+
+    def _require_network(self) -> None:
+        """The network that plays next can be made again from the learner, if it is missing or damaged."""
+        if self.state.iteration == 0 and not self.run.weights():
+            self._publish()
+            return
+        try:
+            self.run.weights_path(self.state.iteration)
+        except UserError as error:
+            self.display.message(f"{error}; it is written again from the checkpoint")
+            self._publish()
 
     def _play_again(self, missing: list[int]) -> dict[int, GameRecord]:
         """Games that the log lost are played once more with the network that played them; they come out the same."""

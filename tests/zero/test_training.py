@@ -1,6 +1,7 @@
 """The whole loop: the same seed gives the same run, a killed run ends where an unbroken one does."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,8 +158,6 @@ def test_a_non_finite_loss_stops_the_run_and_keeps_the_last_state(tmp_path):
 
 def test_a_damaged_game_is_played_again(unbroken, tmp_path):
     """A flipped bit in the log costs that game, which is then played anew, and is the same game."""
-    import shutil
-
     root = tmp_path / "damaged"
     shutil.copytree(unbroken.root, root)
     segment = sorted((root / "games").glob("*.seg"))[0]
@@ -171,3 +170,34 @@ def test_a_damaged_game_is_played_again(unbroken, tmp_path):
     Supervisor(RunDirectory.open(root), backends.make("inline"), 1, display).train()
     assert "damaged frame" in messages[0]
     assert games(RunDirectory.open(root)) == games(unbroken)
+
+
+@pytest.mark.parametrize("damage, words", [
+    ("checkpoint", "set aside as damaged-000004"),
+    ("network", "written again from the checkpoint"),
+    ("metrics", None),
+    ("everything at once", "set aside as damaged-000004"),
+])
+def test_damage_to_any_part_of_a_run_is_mended(unbroken, tmp_path, damage, words):
+    """The run is damaged at its end and then goes on: as the one that never was."""
+    root = tmp_path / "damaged"
+    shutil.copytree(unbroken.root, root)
+    if damage in ("checkpoint", "everything at once"):
+        path = root / "checkpoints" / "000004" / "learner.safetensors"
+        path.write_bytes(path.read_bytes()[:-7])
+    if damage in ("network", "everything at once"):
+        path = root / "weights" / ("000004.safetensors" if damage == "network" else "000003.safetensors")
+        path.write_bytes(path.read_bytes()[:100])
+    if damage in ("metrics", "everything at once"):
+        with open(root / "metrics.jsonl", "ab") as file:
+            file.write(b'{"iteration": 5, "lo\x00\xff\n{}')
+    if damage == "everything at once":
+        path = root / "games" / "000001.seg"
+        path.write_bytes(path.read_bytes()[:-200] + bytes(100))
+    messages, display = [], Quiet()
+    display.message = messages.append
+    Supervisor(RunDirectory.open(root), backends.make("inline"), 1, display).train()
+    run = RunDirectory.open(root)
+    assert words is None or words in "\n".join(messages)
+    assert games(run) == games(unbroken) and weights(run) == weights(unbroken)
+    assert [line["iteration"] for line in run.metrics()] == [1, 2, 3, 4]
