@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot, ticker  # noqa: E402
 
 from nn import cpu  # noqa: E402
 
@@ -57,6 +57,9 @@ def draw(curves, path):
         left.fill_between(epochs, curves[precision].min(0), curves[precision].max(0), color=colour, alpha=0.2, lw=0)
         left.plot(epochs, curves[precision].mean(0), style, color=colour, label=precision)
     left.set(yscale="log", xlabel="epoch", ylabel="training loss", title="mean and range of the seeds")
+    left.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter(ticker.NullFormatter())
     left.legend()
     exact = curves["float32"]
     spread = exact - exact.mean(0)

@@ -5,12 +5,10 @@ from nn.tensor import Observer, describe, is_float, state
 
 
 def nonfinite(module):
-    """Names of the module's parameters, buffers and gradients ("gradient of NAME") with a NaN or an infinity."""
-    names = []
-    for name, t in module.named_tensors():
-        names += [name] if _bad(t.data) else []
-        names += [f"gradient of {name}"] if t.grad is not None and _bad(t.grad) else []
-    return names
+    """Names of what holds a NaN or an infinity: parameters and buffers, then gradients ("gradient of NAME")."""
+    tensors = dict(module.named_tensors())
+    values = [name for name, t in tensors.items() if _bad(t.data)]
+    return values + [f"gradient of {name}" for name, t in tensors.items() if t.grad is not None and _bad(t.grad)]
 
 
 def check_finite(loss, module, where=""):

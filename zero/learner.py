@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import nn
 from mcts_ext.state import Game
 from nn import cpu, layers, optim, save
 from nn.average import EMA, SWA
+from nn.finite import nonfinite
 from zero.config import Config
 from zero.errors import UserError
 from zero.growth import grown, shapes
@@ -24,10 +25,14 @@ from zero.replay import Batch
 
 @dataclass(frozen=True)
 class Losses:
-    """Means over samples: `parts`, the loss of each head (see `zero.losses`), and the L2 norm of the gradient."""
+    """Means over samples: `parts`, the loss of each head (see `zero.losses`), and the L2 norm of the gradient.
+
+    `nonfinite` names the weights and gradients that hold a NaN or an infinity.
+    """
 
     parts: dict[str, float] = field(default_factory=lambda: {"policy": 0.0, "value": 0.0})
     gradient_norm: float = 0.0
+    nonfinite: tuple[str, ...] = ()
 
     def __add__(self, other: "Losses") -> "Losses":
         parts = {name: self.parts.get(name, 0.0) + value for name, value in other.parts.items()}
@@ -41,7 +46,10 @@ class Losses:
     def culprit(self) -> str | None:
         """What is NaN or infinite, if anything."""
         named = {f"the {name} loss": value for name, value in self.parts.items()} | {"the gradient": self.gradient_norm}
-        return next((text for text, value in named.items() if not math.isfinite(value)), None)
+        culprit = next((text for text, value in named.items() if not math.isfinite(value)), None)
+        if culprit and self.nonfinite:
+            culprit += f" ({self.nonfinite[0]}{f' and {n} more' if (n := len(self.nonfinite) - 1) else ''})"
+        return culprit
 
 
 class Learner:
@@ -103,7 +111,10 @@ class Learner:
         values = {name: share[name] * loss.item() for name, (_, loss) in parts.items()}
         if self.reduce is not None:
             values = self._sum_over_ranks(values)
-        return Losses(values, optim.clip_grad_norm(self.parameters, settings.gradient_clip or math.inf))
+        losses = Losses(values, optim.clip_grad_norm(self.parameters, settings.gradient_clip or math.inf))
+        if losses.culprit is None:
+            return losses
+        return replace(losses, nonfinite=tuple(nonfinite(self.network) + nonfinite(self.auxiliary)))
 
     def _shares(self, batch: Batch) -> dict[str, float]:
         """name of a loss -> this rank's share of the samples it is a mean over."""

@@ -42,6 +42,7 @@ def test_onnxruntime_beside_ours(capsys, dtype):
     assert result["ratio"] == pytest.approx(
         result["positions_per_cpu_s"] / result["onnxruntime_positions_per_cpu_s"], rel=1e-6
     )
+    assert result["ratio_spread"] >= 0
     bound = 1e-5 if dtype == "float32" else 0.1
     assert result["onnxruntime_difference"] < bound
     assert dtype == "float32" or result["onnxruntime_difference"] > 1e-5  # it was quantised

@@ -1,9 +1,13 @@
 """Optimisers, learning rates and averages of a run: as written in its settings, and exact over a checkpoint."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nn import save
+from zero.cli import main
 from zero.config import Config, LearnerConfig, from_table
 from zero.errors import UserError
 from zero.games import make_game
@@ -92,3 +96,26 @@ def test_swa_publishes_the_mean_of_the_last_share(tmp_path):
     published = load_network(tmp_path / "n.safetensors", GAME).state_dict()
     for name, array in published.items():
         np.testing.assert_allclose(array, np.mean([state[name] for state in kept], 0), rtol=1e-4, atol=1e-6)
+
+
+def test_a_nan_names_its_tensor_and_leaves_the_weights_alone():
+    learner, batch = make_learner(), make_batch()
+    assert learner.step(batch, 0.0).culprit is None
+    before = {name: t.data.copy() for name, t in learner.network.named_parameters()}
+    losses = learner.step(replace(batch, value=np.full(16, np.nan, np.float32)), 0.0)
+    assert losses.culprit.startswith("the value loss (gradient of ") and losses.culprit.endswith(" more)")
+    assert all((t.data == before[name]).all() for name, t in learner.network.named_parameters())
+    learner.network.policy.out.bias.data[3] = np.inf
+    assert learner.step(batch, 0.0).culprit.startswith("the policy loss (policy.out.bias and ")
+
+
+def test_a_run_that_diverges_stops_in_words_with_its_last_checkpoint(tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["train", "configs/tictactoe.toml", "--run", str(run), "--games", "100", "--workers", "1",
+             "--learner.lr", "1e30", "--learner.gradient_clip", "0", "--selfplay.games", "20", "--selfplay.sims", "4",
+             "--network.blocks", "1"]  # fmt: skip
+    assert main(words) == 2
+    message = capsys.readouterr().err
+    assert re.search(r"(loss|gradient) \(.+\) is not finite at step \d+; .* last good state is checkpoint", message)
+    kept = list(run.glob("**/*.safetensors"))
+    assert kept and all(np.isfinite(a).all() for path in kept for a in save.load(path).values())

@@ -6,6 +6,7 @@ Below float32, every engine's answers are compared with those of our float32, an
 """
 
 import os
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -178,11 +179,24 @@ def _compare(engines: dict[str, Callable], options: Options, unit: str) -> dict:
         return work
 
     rates = interleave({name: counted(run) for name, run in engines.items()}, options.seconds)
-    result = per_second(unit, rates.pop("zero"))
+    by_cpu = options.threads == 1 and options.device == "cpu"
+    key = f"{unit}_per_cpu_s" if by_cpu else f"{unit}_per_s"
+    ours = rates.pop("zero")
+    result = per_second(unit, ours)
     for name, others in rates.items():
         result |= {f"{name}_{key}": value for key, value in per_second(unit, others).items()}
-    key = f"{unit}_per_cpu_s" if options.threads == 1 and options.device == "cpu" else f"{unit}_per_s"
     if rates:
         best = max(rates, key=lambda name: result[f"{name}_{key}"])
-        result |= {"fastest_other": best, "ratio": result[key] / result[f"{best}_{key}"]}
+        result |= {"fastest_other": best, "ratio": result[key] / result[f"{best}_{key}"],
+                   "ratio_spread": _ratio_spread(ours, rates[best], by_cpu)}
     return result
+
+
+def _ratio_spread(ours: list, others: list, by_cpu: bool) -> float:
+    """Between the quartiles of the rounds' ratios, as a share of their median: how steady the machine was."""
+
+    def speed(rate):
+        return rate.count / (rate.cpu_s if by_cpu else rate.wall_s)
+
+    low, median, high = statistics.quantiles([speed(a) / speed(b) for a, b in zip(ours, others, strict=True)])
+    return (high - low) / median

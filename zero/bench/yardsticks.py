@@ -5,6 +5,7 @@ An engine that is not installed raises `UserError`.
 """
 
 import importlib
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +197,9 @@ def _onnx_int8(model: bytes, images) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         exact, quantised = Path(folder) / "exact.onnx", Path(folder) / "int8.onnx"
         exact.write_bytes(model)
+        logging.disable(logging.WARNING)  # it recommends a preparation that changes nothing in such a graph
         quantization.quantize_static(exact, quantised, Reader(), per_channel=True)
+        logging.disable(logging.NOTSET)
         return quantised.read_bytes()
 
 
