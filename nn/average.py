@@ -12,14 +12,16 @@ class _Average:
 
     def __init__(self, module):
         self.updates = 0
-        self._module = module
-        self._arrays = {name: t.data.copy() for name, t in module.named_tensors()}
+        self._tensors = dict(module.named_tensors())  # walking the modules costs as much as averaging
+        self._arrays = {name: t.data.copy() for name, t in self._tensors.items()}
 
     def update(self):
         """Take in the module's present weights."""
         rate = self._rate()
-        for name, t in self._module.named_tensors():
-            self._arrays[name] += rate * (t.data - self._arrays[name])
+        for name, average in self._arrays.items():
+            difference = self._tensors[name].data - average
+            difference *= rate
+            average += difference
         self.updates += 1
 
     def copy_to(self, module):

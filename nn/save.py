@@ -55,14 +55,16 @@ def load(path):
     with open(path, "rb") as file:
         content = file.read()
     try:
-        return {name: _array(part) for name, part in safetensors.deserialize(content)}
+        parts = dict(safetensors.deserialize(content))
     except Exception as error:  # the reader raises its own, undocumented, error types
         raise ValueError(f"{path}: {_fault(content)} ({error})") from None
+    for name, part in parts.items():
+        if part["dtype"] not in _DTYPES:
+            raise ValueError(f"{path}: tensor {name} is of dtype {part['dtype']}; must be one of {', '.join(_DTYPES)}")
+    return {name: _array(part) for name, part in parts.items()}
 
 
 def _array(part):
-    if part["dtype"] not in _DTYPES:
-        raise ValueError(f"no array holds {part['dtype']}")
     return np.frombuffer(part["data"], dtype_of(_DTYPES[part["dtype"]])).reshape(part["shape"])
 
 

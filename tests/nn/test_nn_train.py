@@ -222,6 +222,14 @@ def test_damaged_files_are_named(tmp_path):
         save.load_module(path, net)
 
 
+def test_a_file_of_a_dtype_we_do_not_have_is_named(tmp_path):
+    path = tmp_path / "net.safetensors"
+    header = b'{"scale":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"ab")
+    with pytest.raises(ValueError, match="net.safetensors: tensor scale is of dtype F8_E4M3; must be one of F64, F32"):
+        save.load(path)
+
+
 def test_a_failed_save_leaves_the_old_file(tmp_path):
     path = tmp_path / "net.safetensors"
     save.save(path, {"a": np.ones(3)})
