@@ -81,7 +81,17 @@ driver.click(driver.square("4"))
 driver.wait(lambda: driver.match.node.ply == 2)
 driver.key(pygame.K_F2)
 driver.wait(lambda: driver.match.node.analysis and driver.match.node.analysis.done)
-driver.step(3)
+driver.type("3")
+driver.wait(lambda: driver.match.node.ply == 4)
+driver.key(pygame.K_UP)
+driver.key(pygame.K_RETURN)
+driver.wait(lambda: driver.match.node.ply == 6)
+driver.key(pygame.K_s, pygame.KMOD_LCTRL)
+driver.key(pygame.K_RETURN)
+driver.key(pygame.K_PLUS, pygame.KMOD_LCTRL)
+pygame.display.set_mode((900, 700), pygame.RESIZABLE)
+driver.step(5)
+assert open("connect4-6.jsonl").read().startswith('{{"game": "connect4"')
 print(",".join(driver.match.node.moves()))
 app.close()
 """
@@ -106,7 +116,8 @@ def test_a_session_in_a_real_window(home):
         x.terminate()
         x.wait()
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1].startswith("4,")
+    moves = done.stdout.split()[-1].split(",")
+    assert len(moves) == 6 and (moves[0], moves[2], moves[4]) == ("4", "3", "4")  # clicked, typed, by the cursor
 
 
 def test_the_window_looks_for_input_rarely_when_none_comes(window, monkeypatch):
