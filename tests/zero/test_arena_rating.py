@@ -50,6 +50,15 @@ def test_one_sided_at_the_ends():
     assert even.elo == 0 and even.low < -50 and even.los == pytest.approx(0.5)
 
 
+def test_interval_and_likelihood_of_superiority_agree():
+    """Who is surely stronger by the interval is so by the likelihood, in short matches with draws, too."""
+    assert estimate([0, 5, 5, 0, 0]).high < 0 and estimate([0, 5, 5, 0, 0]).los < 0.025
+    rng = np.random.default_rng(8)
+    for _ in range(300):
+        fit = estimate(rng.multinomial(rng.integers(20, 60), rng.dirichlet(np.full(5, 3.0))))
+        assert (fit.low > 0, fit.high < 0) == (fit.los > 0.975, fit.los < 0.025)
+
+
 def test_likelihood_of_superiority_is_calibrated():
     """Of matches between players drawn from a symmetric prior, those with LOS near 0.9 are right 90 % of the time."""
     rng = np.random.default_rng(5)

@@ -50,7 +50,7 @@ def estimate(counts: Counts) -> Estimate:
 
     The interval is Student's with the score's own variance, mapped to Elo endpoint by endpoint; where that fails
     (all results equal, or an end beyond 0 or 1) the end is the exact binomial bound (Clopper and Pearson) of the
-    points. The likelihood of superiority is exact (Beta posterior) for up to 30 games, normal above.
+    points. So is the likelihood of superiority Student's; where all results are equal, that of a Beta posterior.
     """
     a = score_values(counts)
     cells = np.asarray(counts, dtype=np.float64)
@@ -62,10 +62,10 @@ def estimate(counts: Counts) -> Estimate:
     variance = float(cells @ (a - mean) ** 2 / n)
     low, high = _score_interval(mean, variance, n, games)
     wins = mean * games
-    if games <= 30 or variance == 0:
+    if n < 2 or variance == 0:
         los = float(stats.beta.sf(0.5, wins + 0.5, games - wins + 0.5))
     else:
-        los = float(stats.norm.cdf((mean - 0.5) * math.sqrt(n / variance)))
+        los = float(stats.t.cdf((mean - 0.5) / math.sqrt(variance / (n - 1)), n - 1))
     sigma = math.sqrt(variance * games / n)  # of one game
     nelo = (mean - 0.5) / sigma * NELO_PER_T if sigma else 0.0 if mean == 0.5 else math.copysign(math.inf, mean - 0.5)
     return Estimate(games, mean, score_to_elo(mean), score_to_elo(low), score_to_elo(high), nelo,
