@@ -57,7 +57,7 @@ OTHER = Look("plain", "discs", ("first", "second"), (BLUE, YELLOW), ("ring", "st
 
 def family(game: str) -> str:
     """`go` of `go9`, `connect4` of `connect4`; the whole name for a game we do not know."""
-    match = re.fullmatch(r"(connect4|tictactoe|gomoku|go|othello|hex|breakthrough)(-?\d.*)?", game)
+    match = re.fullmatch(r"(connect4|tictactoe|gomoku|go|othello|hex|breakthrough)(-?[\d?].*)?", game)
     return match[1] if match else game
 
 

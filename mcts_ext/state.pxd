@@ -49,7 +49,7 @@ cdef class Game:
     cdef Rules rules
     cdef readonly str name
     cdef readonly str geometry           # "points" | "cells" | "hex" | "drop": how a board of it is drawn
-    cdef public dict settings            # what `make` was given besides the name
+    cdef public dict settings            # what `make` was given that is not the default
     cdef readonly list symmetries        # of (action permutation int32 [A], point permutation int32 [rows * cols])
 
     cdef int raise_error(self) except -1

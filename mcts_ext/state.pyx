@@ -45,6 +45,14 @@ cdef class Game:
         """Bytes of one state."""
         return self.rules.state_size
 
+    @property
+    def full_name(self):
+        """The name and the settings that are not the usual ones, `go9?komi=6.5`: what `make` makes it from."""
+        values = (str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
+                  for value in self.settings.values())
+        settings = "&".join(f"{key}={value}" for key, value in zip(self.settings, values))
+        return f"{self.name}?{settings}" if settings else self.name
+
     def new_state(self):
         """The start position, a `State`."""
         return State(self)
@@ -78,7 +86,7 @@ cdef class Game:
         return remake, (self.name, self.settings)
 
     def __repr__(self):
-        return f"Game({self.name!r})"
+        return f"Game({self.full_name!r})"
 
 
 @cython.no_gc_clear                      # __dealloc__ needs `game`, which the collector of cycles would take away first

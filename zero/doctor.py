@@ -234,7 +234,7 @@ def require_sound(game: Game) -> None:
     """Raises `UserError` with the first failing position if a game fails a check: a run on it would learn nonsense."""
     for check in examine(game):
         if check.fault is not None:
-            raise UserError(f"{game.name} fails the check of its {check.name}: {check.fault}")
+            raise UserError(f"{game.full_name} fails the check of its {check.name}: {check.fault}")
 
 
 def attempt(name: str, check: Callable[[], str | None]) -> Check:

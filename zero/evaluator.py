@@ -24,12 +24,6 @@ class NetworkEvaluator:
         made = make_game(game or read_about(path)["game"])
         return cls(load_network(path, made), made, threads)
 
-    def fits(self, game: Game) -> bool:
-        """Whether the planes and actions of `game` are those that the network knows (settings may change them)."""
-        own = self.game
-        return (own.rows, own.cols, own.planes, own.num_actions) == (game.rows, game.cols, game.planes,
-                                                                     game.num_actions)
-
     def __call__(self, planes: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """planes float32 `[n, rows, cols, planes]` -> logits float32 `[n, actions]`, values float32 `[n]`."""
         return self._plan(planes)

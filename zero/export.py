@@ -56,7 +56,7 @@ def export_network(weights: Path, out: Path, positions: int, seed: int = 0) -> E
     quantised = infer.compile(network, shape, dtype="int8", calibration=calibration)
     losses = int8.accuracy_loss(quantised, exact, x)
     return ExportReport(
-        game.name, str(out), positions, _onnx_difference(out, exact, x),
+        game.full_name, str(out), positions, _onnx_difference(out, exact, x),
         {name: asdict(loss) for name, loss in zip(OUTPUTS, losses, strict=True)},
     )  # fmt: skip
 

@@ -1,22 +1,16 @@
 """Games by name, with an answer for people when there is none."""
 
-import difflib
-
 from mcts_ext import games
 from mcts_ext.state import Game
 from zero.errors import UserError
 
 
-def make_game(name: str, **settings) -> Game:
-    """The game of that name, with settings such as `komi`. Raises `UserError` with the nearest name there is."""
+def make_game(text: str, **settings) -> Game:
+    """The game of a line such as `go9` or `go9?komi=6.5`. Raises `UserError` with what there is instead."""
     try:
-        return games.make(name, **settings)
-    except (KeyError, ValueError) as error:
-        known = list(games.names())
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}"
-        detail = f" ({error.args[0]})" if isinstance(error, ValueError) and error.args else ""
-        raise UserError(f"unknown game '{name}'{detail}; {hint}") from None
+        return games.make(text, **settings)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def counts_points(game: Game) -> bool:

@@ -157,7 +157,7 @@ class Learner:
         network = self.network
         if self.average is not None and self.average.updates:
             network = self.average.copy_to(Network(self.game, self.config.network, np.random.default_rng(0)))
-        save_network(path, network, self.game.name, {"version": version, "seed": self.config.seed, **about})
+        save_network(path, network, self.game.full_name, {"version": version, "seed": self.config.seed, **about})
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything an exact continuation needs."""

@@ -17,6 +17,7 @@ from nn import layers, save
 from zero.blocks import make_blocks
 from zero.config import NetworkConfig, from_table
 from zero.errors import UserError
+from zero.games import make_game
 from zero.heads import VALUE_OUTPUTS, make_policy_head, make_value_head, value_of
 
 FORMAT = "zero-network-1"
@@ -73,17 +74,22 @@ def read_about(path: str | Path) -> dict:
         raise UserError(f"{path}: its metadata is damaged ({error!r})") from None
 
 
-def plays(about: dict, game: str) -> bool:
-    """Whether the network of `read_about` plays a game: its own or, if it is size-free, any size of that."""
+def plays(about: dict, game: Game) -> bool:
+    """Whether the network of `read_about` can play a game: its own, by other rules too (komi, ko) as long as planes and
+    moves are the same, and any size of it if the network is size-free."""
+    if about["game"] == game.full_name:
+        return True
+    trained = make_game(about["game"])
     size_free = from_table(NetworkConfig, about["network"], "network", "network.").size_free
-    return about["game"] == game or (size_free and family(about["game"]) == family(game))
+    same_board = (trained.name, trained.num_actions) == (game.name, game.num_actions)
+    return family(trained.name) == family(game.name) and trained.planes == game.planes and (same_board or size_free)
 
 
 def load_network(path: str | Path, game: Game) -> Network:
     """The network of a file. Raises `UserError` if it is unreadable, damaged, or made for another game."""
     about = read_about(path)
-    if not plays(about, game.name):
-        raise UserError(f"{path}: this network plays {about['game']}, not {game.name}")
+    if not plays(about, game):
+        raise UserError(f"{path}: this network plays {about['game']}, not {game.full_name}")
     config = from_table(NetworkConfig, about["network"], str(path), "network.")
     network = Network(game, config, np.random.default_rng(0))
     try:

@@ -148,3 +148,24 @@ def test_unknown_sizes_are_refused(name):
 def test_unknown_settings_are_refused():
     with pytest.raises(ValueError, match="go9 has no setting 'size'; its settings: komi, rules"):
         games.make("go9", size=9)
+
+
+def test_settings_follow_the_name_as_text():
+    game = games.make("go9?suicide=true&komi=6.5")
+    assert game is games.make("go9", komi=6.5, suicide=True) and game.name == "go9" and game.komi == 6.5
+    assert game.full_name == "go9?komi=6.5&suicide=true" and games.make(game.full_name) is game
+    assert games.make("go9?komi=7.5") is games.make("go9") and games.make("go9").full_name == "go9"
+    swap2 = games.make("gomoku15?opening=swap2&exact=true&line=6")
+    assert swap2 is games.make("gomoku15", opening="swap2", exact=True, line=6)
+    assert games.make("hex7?swap=true").num_actions == 50
+    assert games.known_settings("hex7") == {"swap": False} and games.known_settings("tictactoe") == {}
+
+
+@pytest.mark.parametrize("text, why", [
+    ("go9?komi=x", "go9: komi = x: must be a number"), ("go9?suicide=maybe", "suicide = maybe: must be true or false"),
+    ("go9?komi", "settings are written"), ("go9?comi=5", "no setting 'comi'; its settings: komi"),
+    ("go9?ko=super", "ko = 'super'"), ("go9?komi=nan", "komi"), ("gomoku9?opening=swap3", "swap3"),
+    ("connet4", "did you mean 'connect4'"), ("tictactoe?line=4", "its settings: none")])
+def test_wrong_settings_in_a_name_are_refused(text, why):
+    with pytest.raises(ValueError, match=why):
+        games.make(text)

@@ -302,7 +302,7 @@ def test_match_writes_sgf_that_reads_back(tmp_path):
     [
         (["random", "random"], "which game?"),
         (["random", "random", "--game", "conect4"], "did you mean 'connect4'"),
-        (["random?game=go9", "random", "--game", "connect4"], "players of different games"),
+        (["random?game=go9", "random", "--game", "connect4"], "plays go9, not connect4"),
         (["random", "random", "--game", "connect4", "--sprt", "5"], "--sprt 5"),
         (["random", "random", "--game", "connect4", "--games", "0"], "--games 0"),
         (["random", "random", "--game", "connect4", "--resume"], "--resume needs --out"),

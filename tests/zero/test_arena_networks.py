@@ -24,7 +24,7 @@ TINY = NetworkConfig(blocks=1, channels=8, policy_channels=2, value_channels=2, 
 
 
 def write_network(path, game="connect4", seed=0):
-    save_network(path, Network(make(game), TINY, np.random.default_rng(seed)), game)
+    save_network(path, Network(make(game), TINY, np.random.default_rng(seed)), make(game).full_name)
     return path
 
 
@@ -73,9 +73,28 @@ def test_a_size_free_network_plays_every_size_of_its_game(tmp_path):
             common_game([parse_player(f"{tmp_path}/{wrong}")])
 
 
+def test_networks_of_other_rules_play_only_where_the_game_is_named(tmp_path, capsys):
+    for name in ("go5", "go5?komi=0.5", "go5?history=4"):
+        write_network(tmp_path / f"{make(name).full_name}.safetensors", name)
+    usual, other, fewer_planes = (parse_player(f"{tmp_path}/{name}.safetensors?sims=4")
+                                  for name in ("go5", "go5?komi=0.5", "go5?history=4"))
+    assert common_game([other]) is make("go5", komi=0.5)
+    with pytest.raises(UserError, match="different games: .* plays go5, .* plays go5.komi=0.5; --game says by which rules"):
+        common_game([usual, other])
+    game = common_game([usual, other], "go5?komi=6.5")
+    assert "learned go5?komi=0.5 and plays go5?komi=6.5 here" in capsys.readouterr().err
+    assert len(play_match(usual, other, game, games=2).games) == 2
+    named = parse_player(f"{other.target}?sims=4&game=go5?komi=6.5")
+    assert common_game([named]) is game
+    with pytest.raises(UserError, match="plays go5.komi=6.5, not go5$"):
+        common_game([named], "go5")
+    with pytest.raises(UserError, match="plays go5.history=4, not go5"):
+        common_game([fewer_planes], "go5")
+
+
 def test_wrong_and_damaged_networks(run, tmp_path):
     network = parse_player(str(run.root))
-    with pytest.raises(UserError, match="plays connect4, the match is go5"):
+    with pytest.raises(UserError, match="plays connect4, not go5"):
         play_match(network, parse_player("random"), make("go5"), games=2, pool=INLINE)
     with pytest.raises(UserError, match="players of different games"):
         common_game([network, parse_player("random?game=go5")])

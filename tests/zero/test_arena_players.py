@@ -19,6 +19,8 @@ def test_kinds():
     assert parse_player("gtp:x?game=go9").settings.game == "go9"
     ours = parse_player("gtp:zero gtp runs/x?sims=10")
     assert (ours.target, ours.settings.sims) == ("zero gtp runs/x?sims=10", None)
+    own_rules = parse_player("mcts:9?solver=true&game=go9?komi=6.5&ko=simple").settings
+    assert (own_rules.game, own_rules.search) == ("go9?komi=6.5&ko=simple", (("solver", True),))
 
 
 def test_networks(tmp_path):

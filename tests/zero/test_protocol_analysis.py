@@ -57,6 +57,13 @@ def test_values_are_the_movers():
     assert lost["best"] == "4"
 
 
+def test_a_request_may_name_a_game_with_rules_of_its_own():
+    # Both pass on an empty board: the komi decides.
+    answers = [Talk().one(game=game, moves=["pass", "pass"]) for game in ("go5", "go5?komi=-0.5")]
+    assert [answer["value"] for answer in answers] == [-1, 1]
+    assert "no setting 'comi'" in Talk().one(game="go5?comi=1", moves=[])["error"]
+
+
 def test_network_alone_and_finished_games():
     raw = Talk("uniform:50").one(moves=["4"], sims=0)
     assert raw["visits"] == 0 and raw["value"] == 0 and raw["policy"]["1"] == pytest.approx(1 / 7, abs=1e-4)

@@ -135,6 +135,15 @@ TRANSCRIPTS = {
         genmove white               #? = (?!A1$|B2$)([A-HJ]\\d|pass)
         play w A1                   #? \\? illegal move
     """),
+    "rules of its own": ("go5?komi=0.5&ko=simple", """
+        get_komi                    #? = 0.5
+        kata-get-rules              #? = .*"ko": "SIMPLE".*"suicide": false.*
+        boardsize 7                 #? =
+        get_komi                    #? = 0.5
+        komi 6.5                    #? =
+        get_komi                    #? = 6.5
+        kata-get-rules              #? = .*"ko": "SIMPLE".*
+    """),
     "the end": ("go5", """
         komi 0.5                    #? =
         play b C1                   #? =

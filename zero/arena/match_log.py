@@ -61,7 +61,7 @@ class MatchLog:
     def __init__(self, directory: Path, game: Game, plan: dict, openings: list[Opening], resume: bool):
         """Raises UserError if the directory holds a match already, or, to resume, another one or none."""
         self.directory, self.game = directory, game
-        plan = plan | {"game": game.name,
+        plan = plan | {"game": game.full_name,
                        "openings": [[game.action_to_text(action) for action in opening.moves] for opening in openings]}
         known = _read_json(directory / "match.json")
         if known is not None and not resume:

@@ -93,7 +93,7 @@ class MatchResult:
         finite = {name: value if abs(value) < float("inf") else None for name, value in vars(fit).items()}
         win, draw, loss = self.wins_draws_losses
         summary = {
-            "a": self.a, "b": self.b, "game": self.game.name, "games": len(self.games), "points": self.points,
+            "a": self.a, "b": self.b, "game": self.game.full_name, "games": len(self.games), "points": self.points,
             "wins": win, "draws": draw, "losses": loss, "pairs": self.pairs, "elo": finite["elo"],
             "elo_low": finite["low"], "elo_high": finite["high"], "nelo": finite["nelo"],
             "nelo_error": finite["nelo_error"], "los": fit.los, "duplicates": self.duplicates,

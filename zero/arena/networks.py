@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcts_ext.options import SearchOptions
+from mcts_ext.state import Game
 from zero.errors import UserError
 from zero.evaluator import NetworkEvaluator
 from zero.network import plays, read_about
@@ -18,13 +19,13 @@ class NetworkSource:
     game: str
     options: SearchOptions
 
-    def plays(self, game: str) -> bool:
-        """Whether it is trained for that game, or fits every size of it."""
+    def plays(self, game: Game) -> bool:
+        """Whether it can play that game, see `zero.network.plays`."""
         return plays(read_about(self.path), game)
 
-    def load(self, threads: int = 1, game: str | None = None) -> NetworkEvaluator:
-        """The evaluator, of another size of its game if asked. Raises UserError if it is damaged or does not fit."""
-        return NetworkEvaluator.load(self.path, game or self.game, threads)
+    def load(self, game: Game, threads: int = 1) -> NetworkEvaluator:
+        """The evaluator for that game. Raises UserError if it is damaged or does not fit."""
+        return NetworkEvaluator.load(self.path, game.full_name, threads)
 
 
 def find_network(target: str) -> NetworkSource:

@@ -7,7 +7,8 @@
     gomocup:COMMAND    any Gomocup (Piskvork) engine
 
 Settings follow behind `?`, joined by `&`: `runs/c4?sims=200&temperature=0.3`; `sims=0` plays the raw policy. Any
-option of the search may be among them: `mcts:1000?solver=true`. Behind an engine's command only `?game=go9` is ours.
+option of the search may be among them: `mcts:1000?solver=true`. A game with settings of its own comes last:
+`runs/go?sims=50&game=go9?komi=6.5&ko=simple`. Behind an engine's command only `?game=go9` is ours.
 """
 
 import difflib
@@ -23,8 +24,8 @@ from zero.errors import UserError
 ENGINES = ("gtp", "gomocup")
 COUNTED = ("mcts", "uniform")  # kind:SIMS
 PLAIN = ("random", "solver")
-_SETTINGS = re.compile(r"\?([A-Za-z_]+=[^&?]*(?:&[A-Za-z_]+=[^&?]*)*)$")
-_ENGINE_GAME = re.compile(r"\?(game=[\w-]+)$")  # all else behind a ? belongs to the engine's command
+_SETTINGS = re.compile(r"\?((?:[A-Za-z_]+=[^&?]*&)*(?:[A-Za-z_]+=[^&?]*|game=[^&?]+\?[^?]*))$")
+_ENGINE_GAME = re.compile(r"\?(game=[\w-]+(?:\?[\w.=&-]+)?)$")  # all else behind a ? belongs to the engine's command
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _unknown(line: str, body: str) -> str:
 def _parse_settings(line: str, text: str) -> Settings:
     values: dict[str, Any] = {}
     search: dict[str, Any] = {}
-    for part in text.split("&"):
+    own = text.partition("?")[0]  # what follows is the game's
+    for part in text.split("&", own.count("&")):
         name, _, value = part.partition("=")
         if name in _PARSERS:
             values[name] = _PARSERS[name](line, name, value)

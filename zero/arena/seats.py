@@ -1,5 +1,6 @@
 """A seat: one player at many boards at once, so that its searches share batches."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from mcts_ext.state import Game
 from zero.arena.clock import Clock, TimeControl
 from zero.arena.players import PlayerSpec
 from zero.errors import UserError
+from zero.games import make_game
 
 DEFAULT_SIMS = 100
 SLICE_SIMS = 256  # of a search with a clock
@@ -126,8 +128,7 @@ class SearchSeat:
 
 def open_seat(player: PlayerSpec, game: Game, slots: int, limits: Limits) -> Seat:
     """Sets a player down at `slots` boards of `game`. Raises UserError when it cannot play it."""
-    if (known := game_of(player)) not in (None, game.name):
-        raise UserError(f"player '{player}' plays {known}, the match is {game.name}")
+    require_plays(player, game)
     if player.kind == "random":
         return RandomSeat(game, slots)
     if player.kind == "solver":
@@ -138,18 +139,18 @@ def open_seat(player: PlayerSpec, game: Game, slots: int, limits: Limits) -> Sea
         from zero.arena.engines import open_engine_seat
 
         return open_engine_seat(player, game, slots, limits)
-    options, evaluate = make_searcher(player)
+    options, evaluate = make_searcher(player, game)
     sims = limits.sims if player.settings.sims is None else player.settings.sims
     return SearchSeat(game, slots, options, evaluate, sims, player.settings.temperature, limits.time is not None)
 
 
-def make_searcher(player: PlayerSpec, threads: int = 1) -> tuple[SearchOptions, Callable | str]:
-    """How a player searches, and what evaluates its leaves. Raises UserError if it does not search."""
+def make_searcher(player: PlayerSpec, game: Game, threads: int = 1) -> tuple[SearchOptions, Callable | str]:
+    """How a player searches, and what evaluates its leaves. Raises UserError if it does not search that game."""
     if player.kind == "network":
         from zero.arena.networks import find_network
 
         source = find_network(player.target)
-        return player.settings.apply(source.options), source.load(threads, player.settings.game)
+        return player.settings.apply(source.options), source.load(game, threads)
     evaluators = {"mcts": "rollout", "uniform": "uniform", "random": "uniform"}
     if player.kind not in evaluators:
         raise UserError(f"player '{player}' does not search: name a network, mcts:1000 or uniform:1000")
@@ -157,28 +158,46 @@ def make_searcher(player: PlayerSpec, threads: int = 1) -> tuple[SearchOptions, 
 
 
 def game_of(player: PlayerSpec) -> str | None:
-    """The game a player names or was trained for, None if it knows none. Raises UserError if the two differ."""
-    if player.kind != "network":
+    """The game a player names or was trained for, None if it knows none."""
+    if player.settings.game or player.kind != "network":
         return player.settings.game
     from zero.arena.networks import find_network
 
+    return find_network(player.target).game
+
+
+def require_plays(player: PlayerSpec, game: Game) -> None:
+    """Raises UserError if the player names another game, or is a network that does not fit this one."""
+    if player.settings.game and make_game(player.settings.game) is not game:
+        raise UserError(f"player '{player}' plays {player.settings.game}, not {game.full_name}")
+    if player.kind != "network":
+        return
+    from zero.arena.networks import find_network
+
     source = find_network(player.target)
-    game = player.settings.game or source.game
     if not source.plays(game):
-        raise UserError(f"player '{player}': this network plays {source.game}")
-    return game
+        raise UserError(f"player '{player}': this network plays {source.game}, not {game.full_name}")
 
 
 def common_game(players: list[PlayerSpec], name: str | None = None) -> Game:
-    """The game that the players and the command agree on. Raises UserError when they do not, or nobody says."""
-    from zero.games import make_game
+    """The game that the players agree on, or that the command names: then networks trained by other rules play it too.
 
-    known = {str(player): game for player in players if (game := game_of(player))}
+    Raises UserError when they do not agree, a player cannot play the game, or nobody says.
+    """
     if name:
-        known["--game"] = name
+        game = make_game(name)
+        for player in players:
+            require_plays(player, game)
+            if player.kind == "network" and make_game(game_of(player)) is not game:
+                print(f"{player} learned {game_of(player)} and plays {game.full_name} here", file=sys.stderr)
+        return game
+    known = {str(player): make_game(text) for player in players if (text := game_of(player))}
     if not known:
         raise UserError("which game? No player knows one; add --game connect4")
-    if len(set(known.values())) > 1:
-        plays = ", ".join(f"{who} plays {game}" for who, game in known.items())
-        raise UserError(f"players of different games: {plays}")
-    return make_game(next(iter(known.values())))
+    game = next(iter(known.values()))
+    if any(other is not game for other in known.values()):
+        plays = ", ".join(f"{who} plays {other.full_name}" for who, other in known.items())
+        raise UserError(f"players of different games: {plays}; --game says by which rules, where boards are the same")
+    for player in players:
+        require_plays(player, game)
+    return game

@@ -89,11 +89,11 @@ def _describe(options: Options) -> dict:
 def _build(options: Options):
     import numpy as np
 
-    from mcts_ext.games import make
     from zero.config import NetworkConfig
+    from zero.games import make_game
     from zero.network import Network
 
-    game = make(options.game)
+    game = make_game(options.game)
     rng = np.random.default_rng(0)
     network = Network(game, NetworkConfig(blocks=options.blocks, channels=options.channels), rng)
     boards = (rng.random((options.batch, game.rows, game.cols, game.planes)) < 0.3).astype(np.float32)

@@ -46,13 +46,10 @@ def main(argv: list[str]) -> int:
     import tyro
 
     options = tyro.cli(Annotated[Options, tyro.conf.FlagCreatePairsOff], prog="zero bench rules", args=argv[1:])
-    from mcts_ext.games import make
     from zero.bench.common import interleave, machine, per_second, report
+    from zero.games import make_game
 
-    try:
-        game = make(options.game)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    game = make_game(options.game)
     works = {"zero": _batched(_our_playouts(game, options.seed))}
     if options.vs_openspiel:
         works["openspiel"] = _batched(_openspiel_playouts(options.game, options.seed))

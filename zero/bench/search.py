@@ -49,13 +49,10 @@ def main(argv: list[str]) -> int:
     import tyro
 
     options = tyro.cli(Annotated[Options, tyro.conf.FlagCreatePairsOff], prog="zero bench search", args=argv[1:])
-    from mcts_ext.games import make
     from zero.bench.common import interleave, machine, per_second, report
+    from zero.games import make_game
 
-    try:
-        game = make(options.game)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    game = make_game(options.game)
     works = {"zero": ours(game, options, options.threads), **_yardsticks(game, options)}
     rates = interleave(works, options.seconds)
     result = {"bench": "search", **{name: getattr(options, name) for name in

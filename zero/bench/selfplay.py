@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     game = make_game(config.game)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "untrained.safetensors"
-        save_network(path, Network(game, config.network, np.random.default_rng(0)), game.name)
+        save_network(path, Network(game, config.network, np.random.default_rng(0)), game.full_name)
         weights = Weights.read(path, version=0)
         workers = [SelfPlayWorker(config) for _ in range(arguments.threads)]
         for worker in workers:
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     network = sum(r.network_seconds for r in reports) / sum(r.seconds for r in reports)
     result = {
         "benchmark": "selfplay",
-        "game": game.name,
+        "game": game.full_name,
         "network": f"{arguments.blocks}x{arguments.channels}",
         "sims": arguments.sims,
         "games_in_lockstep": arguments.games,

@@ -65,10 +65,10 @@ def main(argv: list[str]) -> int:
     for row in rows:
         if (version := versions.get(row["player"])) in costs:
             row |= {"version": version, "cost": vars(costs[version])}
-    summary = {"game": game.name, "first_player_advantage": round(ratings.advantage, 1), "players": rows}
+    summary = {"game": game.full_name, "first_player_advantage": round(ratings.advantage, 1), "players": rows}
     write_json(directory / "ladder.json", summary)
     try:
-        ladder.plot_ladder(directory / "ladder.png", ratings, versions, costs, f"{run.root.name} · {game.name}")
+        ladder.plot_ladder(directory / "ladder.png", ratings, versions, costs, f"{run.root.name} · {game.full_name}")
     except ModuleNotFoundError:
         print("no plot: install the extra 'report' (matplotlib)", file=sys.stderr)
     print(table_text(rows), file=sys.stderr if arguments.json else sys.stdout)

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     if not actions:
         raise UserError(f"{arguments.file}: there are no moves in it")
     threads = arguments.threads or len(os.sched_getaffinity(0))
-    options, evaluate = make_searcher(player, threads)
+    options, evaluate = make_searcher(player, start.game, threads)
     sims = next(n for n in (arguments.sims, player.settings.sims, 400) if n is not None)
     reviews = review_game(start, actions, replace(options, root="puct"), evaluate, sims, threads)
     base = arguments.out or arguments.file.with_suffix("")
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
         rows = [{"move": review.number, "played": text(review.action), "best": text(review.best),
                  "win_rate": round(review.win_rate, 4), "loss": round(review.loss, 4), "kind": review.kind}
                 for review in reviews]
-        print(json.dumps({"game": start.game.name, "files": [str(path) for path in written], "moves": rows}))
+        print(json.dumps({"game": start.game.full_name, "files": [str(path) for path in written], "moves": rows}))
     return 0
 
 
@@ -72,6 +72,7 @@ def _read(arguments: ReviewArguments, player):
     """(start, actions, SGF root or None)."""
     from mcts_ext.games import family
     from zero.arena.seats import common_game
+    from zero.games import make_game
     from zero.protocols import game_sgf, sgf
 
     try:
@@ -87,9 +88,7 @@ def _read(arguments: ReviewArguments, player):
         name = game_sgf.game_name(root)
         game = common_game([player], name)
         if family(name) == "go" and root.properties.get("KM"):
-            from zero.protocols.gtp_session import make_configured
-
-            game = make_configured(name, {"komi": root.number("KM")})
+            game = make_game(name, komi=root.number("KM"))
         start, actions = game_sgf.read_game(root, game)
         # SGF is UTF-8 from here on, whatever it was.
         root.set_text("CA", "UTF-8")

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
         if results.games(a, b) < arguments.games:
             play(a, b)
 
-    summary: dict = {"game": game.name, "format": arguments.format}
+    summary: dict = {"game": game.full_name, "format": arguments.format}
     with Workers() as pool:
         if arguments.format == "knockout":
             summary["rounds"] = tournament.knockout(names, play)

@@ -22,9 +22,8 @@ from mcts_ext.games import family
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
-from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
+from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher, require_plays
 from zero.errors import UserError
-from zero.evaluator import NetworkEvaluator
 from zero.games import counts_points, make_game
 from zero.protocols.game_sgf import set_up
 from zero.protocols.thinking import (
@@ -158,14 +157,8 @@ class Desk:
 
     def __init__(self, player: PlayerSpec, game: Game, slots: int, threads: int):
         self.player, self.game = player, game
-        if (known := game_of(player)) not in (None, game.name):
-            if player.kind != "network" or player.settings.game:
-                raise UserError(f"player '{player}' plays {known}, not {game.name}")
-            self.player = player = replace(player, settings=replace(player.settings, game=game.name))
-            game_of(player)  # refuses, unless the network fits every size
-        options, self.evaluate = make_searcher(player, threads)
-        if isinstance(self.evaluate, NetworkEvaluator) and not self.evaluate.fits(game):
-            raise UserError(f"player '{player}' was trained under other rules of {game.name}")
+        require_plays(player, game)
+        options, self.evaluate = make_searcher(player, game, threads)
         # Unlike sequential halving, PUCT can be stopped and continued at any simulation.
         self.search = Search(game, slots, replace(options, root="puct"), threads=threads)
         self.free = list(range(slots))
@@ -281,19 +274,19 @@ class AnalysisServer:
                  threads: int = 1):
         self.player, self.send, self.slots, self.threads = player, send, slots, threads
         self.game = game or game_of(player)
-        self.desks: dict[str, Desk] = {}  # by game, and the settings that requests name
+        self.desks: dict[str, Desk] = {}  # by the game's full name
         if self.game:
             self._desk(self.game)  # a network that cannot be loaded is told at once, not at the first request
 
     def _desk(self, name: str, settings: dict[str, Any] | None = None) -> Desk:
-        key = f"{name} {sorted(settings.items())}" if settings else name
-        if key not in self.desks:
-            desk = Desk(self.player, make_game(name, **settings or {}), self.slots, self.threads)
+        game = make_game(name, **settings or {})
+        if game.full_name not in self.desks:
+            desk = Desk(self.player, game, self.slots, self.threads)
             idle = [key for key, known in self.desks.items() if not known.busy]
             for old in idle[: len(self.desks) - MOST_DESKS + 1]:
                 del self.desks[old]
-            self.desks[key] = desk
-        return self.desks[key]
+            self.desks[game.full_name] = desk
+        return self.desks[game.full_name]
 
     def serve(self, lines: Iterable[str]) -> None:
         """Reads requests to the end of `lines`, answers all of them and returns."""

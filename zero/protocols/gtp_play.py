@@ -98,8 +98,10 @@ def set_rules(connection: "Connection", words: list[str]) -> str:
 
 
 def get_rules(connection: "Connection", words: list[str]) -> str:
-    chosen = connection.session.rules.get("rules", "chinese")
-    return json.dumps({"rules": chosen, "ko": "POSITIONAL", "scoring": "AREA", "suicide": chosen == "tromp-taylor",
+    rules = connection.session.rules
+    chosen = rules.get("rules", "chinese")
+    return json.dumps({"rules": chosen, "ko": rules.get("ko", "positional").upper(), "scoring": "AREA",
+                       "suicide": rules.get("suicide", chosen == "tromp-taylor"),
                        "tax": "NONE", "whiteHandicapBonus": "N" if chosen == "chinese" else "0"})
 
 

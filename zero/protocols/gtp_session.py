@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from mcts_ext.games import family
+from mcts_ext.games import family, known_settings
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
-from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher
+from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher, require_plays
 from zero.errors import UserError
 from zero.games import make_game
 from zero.protocols.thinking import Thoughts, read_thoughts
@@ -42,34 +42,36 @@ class TimeSettings:
 
 
 class Session:
-    """One board of one game. `game_name` is its family and size, such as `go9`."""
+    """One board of one game. `game_name` is a line such as `go9` or `go9?komi=6.5`."""
 
     def __init__(self, player: PlayerSpec, game_name: str | None = None, threads: int = 1):
         """Raises UserError when the player cannot play."""
-        self.player, self.trained_for = player, game_of(player)
-        name = game_name or self.trained_for
-        if name is None:
+        self.player, known = player, game_of(player)
+        if not (game_name or known):
             raise UserError("which game? The player knows none; add --game go9")
-        if self.trained_for not in (None, name):
-            raise UserError(f"player '{player}' plays {self.trained_for}, not {name}")
-        options, self.evaluate = make_searcher(player, threads)
+        game = make_game(game_name or known)
+        require_plays(player, game)
+        self.trained_for = game.name if known else None
+        options, self.evaluate = make_searcher(player, game, threads)
         self.options, self.threads = replace(options, root="puct"), threads
         self.sims = DEFAULT_SIMS if player.settings.sims is None else player.settings.sims
         if player.kind == "random":
             self.sims = 0
         self.time: TimeSettings | None = None
         self.clocks: list[tuple[float, int]] = [(0.0, 0), (0.0, 0)]  # seconds and stones left, as last told
-        self.rules: dict[str, object] = {}  # settings of the game, such as komi
+        self.rules: dict[str, object] = dict(game.settings)  # such as komi
         self.handicap: tuple[int, ...] = ()
-        self.change_game(name)
+        self.change_game(game.name)
 
     # the position
 
     def change_game(self, name: str) -> None:
         """An empty board of another size. Raises UserError if there is no such game."""
-        game = make_game(name)
-        settings = {key: value for key, value in self.rules.items() if hasattr(game, key) or key == "rules"}
-        self._take_game(make_configured(name, settings))
+        try:
+            known = known_settings(name)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        self._take_game(make_game(name, **{key: value for key, value in self.rules.items() if key in known}))
         self.clear()
 
     def resize(self, rows: int, cols: int) -> None:
@@ -159,7 +161,7 @@ class Session:
     def configure(self, **settings: object) -> None:
         """Changes komi or rules in the middle of a game. Raises UserError when the game has no such setting."""
         rules = self.rules | settings
-        game = make_configured(self.game.name, rules)
+        game = make_game(self.game.name, **rules)
         self.rules = rules
         self._take_game(game)
         self.set_up(self.black, self.white, self.moves)
@@ -247,16 +249,6 @@ class Session:
         if self.time is not None:
             whole = (self.time.main, 0) if self.time.main > 0 else (self.time.period, self.time.stones)
             self.clocks = [whole, whole]
-
-
-def make_configured(name: str, settings: dict) -> Game:
-    """A game with settings such as komi. Raises UserError."""
-    from mcts_ext.games import make
-
-    try:
-        return make(name, **settings) if settings else make_game(name)
-    except (ValueError, TypeError) as error:
-        raise UserError(str(error)) from None
 
 
 def is_go(session: Session) -> bool:

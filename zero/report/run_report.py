@@ -27,7 +27,7 @@ def make_report(run: RunDirectory) -> str:
     metrics = run.metrics()
     records = list(run.games.read(lambda line: None))
     body = [
-        f"<h1>{escape(run.root.name)}: {escape(game.name)}</h1>", _summary(metrics, records),
+        f"<h1>{escape(run.root.name)}: {escape(game.full_name)}</h1>", _summary(metrics, records),
         f'<h2>Strength</h2><div class="grid">{_elo(run)}</div>{_matches(run.root)}',
         f'<h2>Learning</h2><div class="grid">{_learning(metrics)}</div>',
         f'<h2>Self-play</h2><div class="grid">{_self_play(metrics, records)}</div>',
