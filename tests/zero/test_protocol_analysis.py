@@ -256,5 +256,5 @@ def test_a_network_says_that_it_does_not_know_the_rules(tmp_path):
     game = make("gomoku9")
     save_network(net, Network(game, NetworkConfig(blocks=1, channels=8), np.random.default_rng(0)), game.name)
     talk = Talk(str(net), None)
-    assert "other rules of gomoku9" in talk.one(rules={"opening": "swap2"}, sims=1)["error"]
+    assert "not gomoku9?opening=swap2" in talk.one(rules={"opening": "swap2"}, sims=1)["error"]
     assert talk.one(rules={"exact": True}, sims=1)["done"]
