@@ -8,19 +8,23 @@ Training refuses to start on a game that fails.
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-import nn
+from mcts_ext.cache import EvaluationCache
 from mcts_ext.options import SearchOptions
+from mcts_ext.result import SearchResult
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.errors import UserError
-from zero.games import make_game
 
 MINIMAX_NODES = 1_000  # positions with a larger game tree are left out
 SEARCH_SIMS = 50_000
+CACHE_SIMS = 48
+
+
+class Skipped(Exception):
+    """A check that this machine cannot make; the message says why."""
 
 
 class Fault(Exception):
@@ -32,10 +36,11 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check; `fault` is None if it passed."""
+    """The outcome of one check: it passed, it found a fault, or it was skipped for a reason."""
 
     name: str
     fault: str | None = None
+    skipped: str | None = None
 
 
 def random_games(game: Game, count: int, rng: np.random.Generator) -> Iterator[tuple[list[State], list[int]]]:
@@ -209,6 +214,38 @@ def check_search(game: Game, rng: np.random.Generator) -> None:
         raise Fault(f"no position of {game.name} was small enough to compare the search with minimax")
 
 
+def check_cache(game: Game, rng: np.random.Generator) -> None:
+    """A search finds the same, bit for bit, with an evaluation cache as without, also when the cache knows it all."""
+    evaluate = stand_in(game, rng)
+    for states, _ in random_games(game, 2, rng):
+        for state in sample(states[:-1], 3, rng):
+            cache = EvaluationCache(game, 4096)
+            plain, *cached = (_searched(game, state, evaluate, used) for used in (None, cache, cache))
+            if any(not np.array_equal(plain.visits, found.visits) or not np.array_equal(plain.q, found.q)
+                   for found in cached):
+                raise Fault("a search finds something else with an evaluation cache", state)
+
+
+def stand_in(game: Game, rng: np.random.Generator) -> Callable:
+    """An evaluator whose answer depends on every number of the planes, as a network's does."""
+    size = game.rows * game.cols * game.planes
+    first, second = rng.standard_normal((size, 8)), rng.standard_normal((8, game.num_actions + 1))
+
+    def evaluate(planes: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        answer = np.sin(planes.reshape(len(planes), size) @ first) @ second
+        return answer[:, 1:].astype(np.float32), np.tanh(answer[:, 0]).astype(np.float32)
+
+    return evaluate
+
+
+def _searched(game: Game, state: State, evaluate: Callable, cache: EvaluationCache | None) -> SearchResult:
+    search = Search(game, 1, SearchOptions(), seed=1, cache=cache)
+    search.reset(0, state, seed=1)
+    search.start(0, CACHE_SIMS)
+    search.run(evaluate)
+    return search.result(0)
+
+
 GAME_CHECKS: dict[str, Callable[[Game, np.random.Generator], None]] = {
     "legal masks": check_masks,
     "terminal values": check_values,
@@ -216,6 +253,7 @@ GAME_CHECKS: dict[str, Callable[[Game, np.random.Generator], None]] = {
     "symmetries": check_symmetries,
     "notation": check_notation,
     "search against minimax": check_search,
+    "evaluation cache": check_cache,
 }
 
 
@@ -241,6 +279,10 @@ def attempt(name: str, check: Callable[[], str | None]) -> Check:
     """Runs a check that returns its fault, or raises one."""
     try:
         return Check(name, check())
+    except Skipped as reason:
+        return Check(name, skipped=str(reason))
+    except Fault as fault:
+        return Check(name, str(fault))
     except Exception as error:  # a check that breaks is a finding, not the end of the examination
         return Check(name, f"{type(error).__name__}: {error}")
 
@@ -276,41 +318,3 @@ def check_pygame() -> str | None:
 def check_disk() -> str | None:
     free = shutil.disk_usage(".").free
     return None if free > 1 << 30 else f"only {free >> 20} MB are free here; a run needs about 1 GB"
-
-
-def examine_network(path: Path) -> Iterator[Check]:
-    """Checks of a network file: what the search is told is what the network says, whoever sits beside it."""
-    from zero.evaluator import NetworkEvaluator
-    from zero.network import load_network, read_about
-
-    game = make_game(read_about(path)["game"])
-    network = load_network(path, game)
-    evaluator = NetworkEvaluator(network, game)
-    states = [s for states, _ in random_games(game, 2, np.random.default_rng(0)) for s in states[:-1]]
-    planes = np.stack([s.encode() for s in states])
-    legal = np.stack([s.legal() for s in states])
-
-    def compiled() -> str | None:
-        logits, values = evaluator(planes, legal)
-        with nn.no_grad():
-            slow_logits, slow_values = network(nn.Tensor(planes))
-        off = max(np.abs(logits - slow_logits.numpy()).max(), np.abs(values - slow_values.numpy()).max())
-        scale = 1 + np.abs(slow_logits.numpy()).max()
-        return None if off < 1e-4 * scale else f"compiled and plain evaluation differ by {off:.1e}"
-
-    def finite() -> str | None:
-        logits, values = evaluator(planes, legal)
-        good = np.isfinite(logits).all() and np.isfinite(values).all() and np.abs(values).max() <= 1
-        return None if good else "logits or values that are not finite, or values outside -1..1"
-
-    def alone() -> str | None:
-        logits, values = evaluator(planes, legal)
-        for k in (0, len(states) - 1):
-            one_logits, one_value = evaluator(planes[k : k + 1], legal[k : k + 1])
-            if not (np.array_equal(one_logits[0], logits[k]) and one_value[0] == values[k]):
-                return "a position is evaluated differently alone and in a batch"
-        return None
-
-    yield attempt("compiled against plain evaluation", compiled)
-    yield attempt("finite answers", finite)
-    yield attempt("independent of the batch", alone)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+import nn
+from mcts_ext.evaluators import Evaluator
 from mcts_ext.state import Game
 from nn import infer
 from zero.games import make_game
@@ -27,3 +29,13 @@ class NetworkEvaluator:
     def __call__(self, planes: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """planes float32 `[n, rows, cols, planes]` -> logits float32 `[n, actions]`, values float32 `[n]`."""
         return self._plan(planes)
+
+
+def plain_evaluator(network: Network) -> Evaluator:
+    """The network computed operation by operation, as it is defined: slow, to judge the compiled one by."""
+    def evaluate(planes: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with nn.no_grad():
+            logits, values = network(nn.Tensor(planes))
+        return logits.numpy(), values.numpy()
+
+    return evaluate

@@ -31,7 +31,8 @@ RULE_SETS = {
 }
 
 
-cdef void init(const Rules* rules, void* s) noexcept nogil:
+cdef void clear(const Rules* rules, void* s) noexcept nogil:
+    """An empty board, Black to move."""
     cdef const Settings* g = <const Settings*>rules.data
     cdef Board* b = <Board*>s
     cdef int p, action
@@ -43,7 +44,24 @@ cdef void init(const Rules* rules, void* s) noexcept nogil:
         p = g.point_of[action]
         b.points[p].colour = EMPTY
         add_empty(b, p)
+
+
+cdef void init(const Rules* rules, void* s) noexcept nogil:
+    cdef const Settings* g = <const Settings*>rules.data
+    cdef Board* b = <Board*>s
+    cdef int k
+    clear(rules, s)
+    for k in range(g.handicap):
+        add_stone(g, b, g.handicap_points[k], BLACK)
+    if g.handicap:
+        b.mover = WHITE
+        b.bonus = g.handicap if g.compensate else 0
+        keep_past(b)
     remember(b)
+
+
+cdef inline void keep_past(Board* b) noexcept nogil:
+    memcpy(b.past[b.ply % STEPS], b.stones[BLACK], 2 * WORDS * sizeof(uint64_t))
 
 
 cdef void copy(const Rules* rules, void* dst, const void* src) noexcept nogil:
@@ -55,10 +73,6 @@ cdef void copy(const Rules* rules, void* dst, const void* src) noexcept nogil:
     memcpy(to.chains, b.chains, g.num_points * sizeof(Chain))
     memcpy(to.empties, b.empties, b.num_empty * sizeof(uint16_t))
     memcpy(to.seen, b.seen, b.num_seen * sizeof(uint64_t))
-
-
-cdef inline void keep_past(Board* b) noexcept nogil:
-    memcpy(b.past[b.ply % STEPS], b.stones[BLACK], 2 * WORDS * sizeof(uint64_t))
 
 
 cdef void play(const Rules* rules, void* s, int action) noexcept nogil:
@@ -251,7 +265,7 @@ cdef class Go(Game):
     cdef Settings go
 
     def __cinit__(self, int rows, int cols, *, double komi=7.5, str rules="chinese", ko=None, suicide=None,
-                  int history=8, bint liberties=False):
+                  int handicap=0, int history=8, bint liberties=False):
         self.name = f"go{rows}" if rows == cols else f"go{rows}x{cols}"
         if not (2 <= rows <= MAX_SIDE and 2 <= cols <= MAX_SIDE):
             raise ValueError(f"{self.name}: boards have 2 to {MAX_SIDE} rows and columns")
@@ -279,6 +293,9 @@ cdef class Go(Game):
             data=&self.go, init=init, copy=copy, destroy=NULL, play=play, legal=legal, to_move=to_move,
             terminal=terminal, outcome=outcome, hash=hash_, encode=encode, playout=playout, stones=stones,
             score=score, ownership=ownership)
+        for k, action in enumerate(self.handicap_points(handicap) if handicap else ()):
+            self.go.handicap_points[k] = self.go.point_of[action]
+        self.go.handicap = handicap
 
     cdef void _lay_out(self, int rows, int cols):
         """The numbers of the points, and a key for each stone."""
@@ -311,6 +328,7 @@ cdef class Go(Game):
         cdef Board* b = <Board*>state.blob
         cdef int action, point, colour
         black, white = list(black), list(white)
+        clear(&self.rules, b)
         for colour, actions in ((BLACK, black), (WHITE, white)):
             for action in actions:
                 if not 0 <= action < self.go.num_cells or b.points[self.go.point_of[action]].colour != EMPTY:
@@ -323,8 +341,6 @@ cdef class Go(Game):
         if self.go.compensate and len(black) >= 2 and not white:
             b.bonus = len(black)
         b.mover = WHITE if to_move else BLACK
-        b.num_seen = 0
-        memset(b.filter, 0, sizeof(b.filter))
         remember(b)
         keep_past(b)
         return state
@@ -364,12 +380,14 @@ cdef class Go(Game):
 
 
 def create(size: str, *, komi: float = 7.5, rules: str = "chinese", ko: str | None = None, suicide: bool | None = None,
-           history: int = 8, liberties: bool = False) -> Game:
+           handicap: int = 0, history: int = 8, liberties: bool = False) -> Game:
     """The factory of the registry: `go9`, `go19`, `go9x13` (9 rows of 13). Settings:
 
     komi: points for White. rules: "chinese" (no suicide; White gets a point for each handicap stone) or "tromp-taylor"
     (suicide of several stones is legal). ko: "positional" superko, or "simple" for play with programs that only forbid
-    taking back at once. suicide: overrides the rules'. history, liberties: the planes, see `Go`.
+    taking back at once. suicide: overrides the rules'. handicap: 2 to 9 fixed stones of Black, White begins. history,
+    liberties: the planes, see `Go`.
     """
     rows, cols = parse_size(size, "go")
-    return Go(rows, cols, komi=komi, rules=rules, ko=ko, suicide=suicide, history=history, liberties=liberties)
+    return Go(rows, cols, komi=komi, rules=rules, ko=ko, suicide=suicide, handicap=handicap, history=history,
+              liberties=liberties)

@@ -31,6 +31,8 @@ cdef struct Settings:
     int history, liberty_planes
     bint superko, suicide, compensate
     float komi
+    int handicap                         # stones of Black at the start; then White is to move
+    int handicap_points[9]
     int point_of[MAX_SIDE * MAX_SIDE]    # by action
     int action_of[MAX_POINTS]
     uint64_t keys[3][MAX_POINTS]         # Zobrist key of a colour on a point

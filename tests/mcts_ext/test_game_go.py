@@ -246,6 +246,27 @@ def test_set_up_stones_and_handicap():
         games.make("go5").handicap_points(2)
 
 
+def test_handicap_as_a_setting():
+    for rules, margin in (("chinese", 81 - 0.5 - 4), ("tromp-taylor", 81 - 0.5)):
+        game = games.make(f"go9?komi=0.5&rules={rules}&handicap=4&history=2")
+        plain = games.make("go9", komi=0.5, rules=rules, history=2)
+        state, expected = game.new_state(), plain.position(black=game.handicap_points(4), to_move=1)
+        rng = random.Random(1)
+        while not state.terminal:
+            assert state.to_move == expected.to_move and state.hash() == expected.hash()
+            assert state.legal_actions() == expected.legal_actions()
+            np.testing.assert_array_equal(state.encode(), expected.encode())
+            action = rng.choice(state.legal_actions())
+            state.play(action)
+            expected.play(action)
+        assert state.score() == expected.score()
+        assert play_all(game, "pass pass").score() == -margin
+        assert game.position().stones().sum() == 0 and game.position().to_move == 0
+    for wrong in ("go9?handicap=1", "go9?handicap=10", "go5?handicap=2", "go9x13?handicap=2"):
+        with pytest.raises(ValueError, match="handicap"):
+            games.make(wrong)
+
+
 def test_history_planes_are_the_boards_before_seen_by_the_player_to_move_now():
     game = games.make("go4x6", history=4)
     rng = random.Random(1)

@@ -132,7 +132,7 @@ def test_json_comes_last_on_stdout(capsys, net):
 
 
 def test_doctor_passes_and_fails_with_its_exit_code(capsys, net, monkeypatch):
-    code, out, _ = run(capsys, "doctor", "tictactoe", "--net", net, "--json")
+    code, out, _ = run(capsys, "doctor", "tictactoe", net, "--json")
     report = json.loads(out.splitlines()[-1])
     assert code == 0 and report["failed"] == 0 and len(report["checks"]) == 3
     from zero import doctor

@@ -134,6 +134,8 @@ class GtpLink:
         komi = getattr(self.game, "komi", None)
         if komi is not None:
             self.ask(f"komi {komi:g}")
+        if handicap := self.game.settings.get("handicap"):
+            self.ask(f"fixed_handicap {handicap}")
         control = self.limits.time
         if control is None or "time_settings" not in self.known:
             return

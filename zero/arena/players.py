@@ -77,12 +77,12 @@ def parse_player(text: str) -> PlayerSpec:
         if not (colon and rest.isdigit() and int(rest) > 0):
             raise UserError(f"player '{line}': write the simulations a move, as in '{kind}:1000'")
         return PlayerSpec(line, kind, settings=replace(settings, sims=settings.sims or int(rest)))
-    if _is_network(body):
+    if is_network(body):
         return PlayerSpec(line, "network", body, settings)
     raise UserError(_unknown(line, body))
 
 
-def _is_network(body: str) -> bool:
+def is_network(body: str) -> bool:
     """A weights file, a run, or a checkpoint `run@N` of a run that is there."""
     path = Path(body)
     if path.is_file() or (path.is_dir() and (path / "run.json").is_file()):

@@ -19,7 +19,8 @@ class Options:
     games: int = 1
     """Searched in lockstep."""
     sims: int = 400
-    evaluator: Literal["uniform", "rollout", "network"] = "uniform"
+    evaluator: Literal["uniform", "rollout", "network", "mixed", "check"] = "uniform"
+    """mixed: half network, half rollout. check: the network, each answer compared with its plain computation."""
     encode: bool = False
     """uniform: hand planes and legal actions of each batch to Python, as to a network, instead of staying inside."""
     root: Literal["puct", "gumbel"] = "puct"
@@ -83,7 +84,8 @@ def ours(game, options: Options, threads: int) -> Callable[[], int]:
     """One search of every game, from the start position; the number of simulations."""
     from mcts_ext.search import Search
 
-    search = Search(game, options.games, {"root": options.root}, seed=options.seed, threads=threads)
+    search_options = {"root": options.root, "rollout_weight": 0.5 if options.evaluator == "mixed" else 0.0}
+    search = Search(game, options.games, search_options, seed=options.seed, threads=threads)
     evaluate = _evaluator(game, options)
 
     def work() -> int:
@@ -99,13 +101,16 @@ def ours(game, options: Options, threads: int) -> Callable[[], int]:
 def _evaluator(game, options: Options):
     import numpy as np
 
-    if options.evaluator == "network":
+    if options.evaluator in ("network", "mixed", "check"):
+        from mcts_ext.evaluators import check
         from zero.config import NetworkConfig
-        from zero.evaluator import NetworkEvaluator
+        from zero.evaluator import NetworkEvaluator, plain_evaluator
         from zero.network import Network
 
         config = NetworkConfig(blocks=options.blocks, channels=options.channels)
-        return NetworkEvaluator(Network(game, config, np.random.default_rng(options.seed)), game)
+        network = Network(game, config, np.random.default_rng(options.seed)).eval()
+        evaluator = NetworkEvaluator(network, game)
+        return check(evaluator, plain_evaluator(network)) if options.evaluator == "check" else evaluator
     if options.evaluator == "rollout" or not options.encode:
         return options.evaluator
     logits = np.zeros((options.games, game.num_actions), np.float32)

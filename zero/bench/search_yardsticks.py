@@ -24,7 +24,7 @@ def openspiel(name: str, sims: int, evaluator: str, seed: int) -> Callable[[], i
         import pyspiel
     except ImportError:
         raise UserError("OpenSpiel is not installed; pip install open_spiel, or leave out --vs-openspiel") from None
-    if evaluator == "network":
+    if evaluator not in ("uniform", "rollout"):
         raise UserError("--vs-openspiel is measured with --evaluator uniform or rollout")
     game = pyspiel.load_game(openspiel_name(name))
     state = game.new_initial_state()

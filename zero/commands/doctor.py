@@ -1,44 +1,51 @@
 """`zero doctor`: checks games, networks and the installation on this machine."""
 
+import itertools
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 
 
 @dataclass(frozen=True)
 class DoctorArguments:
-    """Check perspective, masks, planes, symmetries, terminal values and search of every registered game, and the
-    installation."""
+    """Check perspective, masks, planes, symmetries, terminal values, search, evaluation cache and compiled evaluation
+    of every registered game, and the installation; or of those named, and of networks.
 
-    games: tyro.conf.Positional[tuple[str, ...]] = ()  # the games to check [all registered ones]
-    net: Path | None = None  # also check this network: a .safetensors file
+    Example: zero doctor 'go9?komi=5.5' runs/connect4 net.safetensors
+    """
+
+    what: tyro.conf.Positional[tuple[str, ...]] = ()  # games, runs (runs/c4, runs/c4@120), weights files [all games]
     json: bool = False  # one JSON object on the last line of stdout
 
 
 def main(argv: list[str]) -> int:
     arguments = tyro.cli(DoctorArguments, prog="zero doctor", args=argv)
     from mcts_ext import games
-    from zero import doctor
+    from zero import doctor, doctor_evaluation
+    from zero.arena.networks import find_network
+    from zero.arena.players import is_network
     from zero.games import make_game
 
     results: dict[str, dict[str, str | None]] = {}
 
     def show(group: str, check: doctor.Check) -> None:
         results.setdefault(group, {})[check.name] = check.fault
-        mark = "ok    " if check.fault is None else "FAILED"
-        print(f"{mark} {group}: {check.name}" + (f"\n{check.fault}" if check.fault else ""), file=sys.stderr)
+        mark = "FAILED" if check.fault is not None else "ok    " if check.skipped is None else "-     "
+        detail = f"\n{check.fault}" if check.fault else f": skipped, {check.skipped}" if check.skipped else ""
+        print(f"{mark} {group}: {check.name}{detail}", file=sys.stderr)
 
     for check in doctor.installation():
         show("installation", check)
-    for name in arguments.games or games.names():
-        for check in doctor.examine(make_game(name)):
+    for name in arguments.what or games.names():
+        if is_network(name):
+            checks = doctor_evaluation.examine_network(find_network(name).path)
+        else:
+            game = make_game(name)
+            checks = itertools.chain(doctor.examine(game), doctor_evaluation.examine_evaluation(game))
+        for check in checks:
             show(name, check)
-    if arguments.net:
-        for check in doctor.examine_network(arguments.net):
-            show(str(arguments.net), check)
     faults = sum(fault is not None for group in results.values() for fault in group.values())
     count = sum(len(group) for group in results.values())
     print(f"{count} checks, {faults} failed", file=sys.stderr)

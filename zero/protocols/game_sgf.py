@@ -116,10 +116,13 @@ def game_name(root: Node) -> str:
 def game_tree(game: Game, actions: Sequence[int], comments: Sequence[str] = (), **texts: str) -> Node:
     """A game as a tree with one line; `texts` are root properties such as PB, PW, RE, KM.
 
-    The colour of a move is the side that was to move. Go gets its komi.
+    The colour of a move is the side that was to move. Go gets its komi and handicap stones.
     """
     komi = {"KM": f"{game.komi:g}"} if hasattr(game, "komi") else {}
     root = new_root(_NUMBERS[family(game.name)], game.cols, game.rows, **komi | texts)
+    if handicap := game.settings.get("handicap"):
+        root.properties |= {"HA": [str(handicap)],
+                            "AB": [move_to_sgf(game, action) for action in game.handicap_points(handicap)]}
     state, node = game.new_state(), root
     for number, action in enumerate(actions):
         node = node.add(**{"BW"[state.to_move]: move_to_sgf(game, action)})

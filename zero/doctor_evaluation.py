@@ -1,0 +1,75 @@
+"""Checks of what evaluates positions on this machine: compiled inference, on the processor and on a card."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mcts_ext.evaluators import Disagreement, Evaluator, check
+from mcts_ext.state import Game, State
+from nn import backend
+from zero.config import NetworkConfig
+from zero.doctor import Check, Fault, Skipped, attempt, random_games, sample
+from zero.evaluator import NetworkEvaluator, plain_evaluator
+from zero.games import make_game
+from zero.network import Network, load_network, read_about
+
+POSITIONS = 12  # of each of two random games
+TOLERANCE = 1e-3  # of a probability or a value; float32 on the processor stays far below
+CARD_TOLERANCE = 1e-2
+SMALL = NetworkConfig(blocks=2, channels=16)
+
+
+def examine_evaluation(game: Game) -> Iterator[Check]:
+    """The checks of a network, with a small untrained one: are the kernels right for boards of this game?"""
+    yield from _examine(game, lambda: Network(game, SMALL, np.random.default_rng(0)).eval())
+
+
+def examine_network(path: Path) -> Iterator[Check]:
+    """The checks of a network file: what the search is told is what the network says, whoever sits beside it, and
+    wherever it is computed."""
+    game = make_game(read_about(path)["game"])
+    yield from _examine(game, lambda: load_network(path, game))
+
+
+def _examine(game: Game, make: Callable[[], Network]) -> Iterator[Check]:
+    rng = np.random.default_rng(0)
+    states = [state for states, _ in random_games(game, 2, rng) for state in sample(states[:-1], POSITIONS, rng)]
+    evaluator = NetworkEvaluator(make(), game)
+    yield attempt("compiled against plain evaluation",
+                  lambda: compare(evaluator, plain_evaluator(make()), states, TOLERANCE))
+    yield attempt("finite answers", lambda: check_finite(evaluator, states))
+    yield attempt("independent of the batch", lambda: check_alone(evaluator, states))
+    yield attempt("card against processor", lambda: compare(_on_card(make(), game), evaluator, states, CARD_TOLERANCE))
+
+
+def compare(evaluator: Evaluator, reference: Evaluator, states: list[State], tolerance: float) -> None:
+    """Raises `Fault` with the first position where the two differ by more than `tolerance`."""
+    checked = check(evaluator, reference, tolerance, tolerance)
+    for state in states:
+        try:
+            checked(state.encode()[None], state.legal()[None])
+        except Disagreement as error:
+            raise Fault(str(error), state) from None
+
+
+def check_finite(evaluator: Evaluator, states: list[State]) -> None:
+    for state in states:
+        logits, values = evaluator(state.encode()[None], state.legal()[None])
+        if not (np.isfinite(logits).all() and np.isfinite(values).all() and np.abs(values).max() <= 1):
+            raise Fault("logits or values that are not finite, or values outside -1..1", state)
+
+
+def check_alone(evaluator: Evaluator, states: list[State]) -> None:
+    logits, values = evaluator(np.stack([s.encode() for s in states]), np.stack([s.legal() for s in states]))
+    for state, row, value in zip(states, logits.copy(), values.copy(), strict=True):
+        one_row, one_value = evaluator(state.encode()[None], state.legal()[None])
+        if not (np.array_equal(one_row[0], row) and one_value[0] == value):
+            raise Fault("evaluated differently alone and in a batch", state)
+
+
+def _on_card(network: Network, game: Game) -> Evaluator:
+    if backend.cupy() is None:
+        raise Skipped("no NVIDIA card, driver or CuPy here")
+    network.to(device="cuda")
+    return NetworkEvaluator(network, game)
