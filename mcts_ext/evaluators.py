@@ -9,7 +9,11 @@ Evaluator = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Disagreement(AssertionError):
-    """Two evaluators answered differently."""
+    """Two evaluators answered differently; `row` is the first such position of the batch."""
+
+    def __init__(self, text: str, row: int):
+        super().__init__(text)
+        self.row = row
 
 
 def check(evaluator: Evaluator, reference: Evaluator, policy_tolerance: float = 1e-3,
@@ -33,7 +37,7 @@ def _compare(what: str, difference: np.ndarray, tolerance: float) -> None:
     wrong = np.flatnonzero(~(difference <= tolerance))
     if wrong.size:
         raise Disagreement(f"{what} of position {wrong[0]} of {len(difference)}: the evaluators differ by "
-                           f"{difference[wrong[0]]:.3g}, more than {tolerance:g}")
+                           f"{difference[wrong[0]]:.3g}, more than {tolerance:g}", int(wrong[0]))
 
 
 def softmax(logits: np.ndarray, legal: np.ndarray) -> np.ndarray:

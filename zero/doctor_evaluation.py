@@ -45,27 +45,29 @@ def _examine(game: Game, make: Callable[[], Network]) -> Iterator[Check]:
 
 def compare(evaluator: Evaluator, reference: Evaluator, states: list[State], tolerance: float) -> None:
     """Raises `Fault` with the first position where the two differ by more than `tolerance`."""
-    checked = check(evaluator, reference, tolerance, tolerance)
-    for state in states:
-        try:
-            checked(state.encode()[None], state.legal()[None])
-        except Disagreement as error:
-            raise Fault(str(error), state) from None
+    try:
+        check(evaluator, reference, tolerance, tolerance)(*_batch(states))
+    except Disagreement as error:
+        raise Fault(str(error), states[error.row]) from None
 
 
 def check_finite(evaluator: Evaluator, states: list[State]) -> None:
-    for state in states:
-        logits, values = evaluator(state.encode()[None], state.legal()[None])
-        if not (np.isfinite(logits).all() and np.isfinite(values).all() and np.abs(values).max() <= 1):
-            raise Fault("logits or values that are not finite, or values outside -1..1", state)
+    for state, logits, value in zip(states, *evaluator(*_batch(states)), strict=True):
+        if not (np.isfinite(logits).all() and abs(value) <= 1):
+            raise Fault("logits or a value that is not finite, or a value outside -1..1", state)
 
 
 def check_alone(evaluator: Evaluator, states: list[State]) -> None:
-    logits, values = evaluator(np.stack([s.encode() for s in states]), np.stack([s.legal() for s in states]))
-    for state, row, value in zip(states, logits.copy(), values.copy(), strict=True):
-        one_row, one_value = evaluator(state.encode()[None], state.legal()[None])
+    together = [array.copy() for array in evaluator(*_batch(states))]
+    for state, row, value in zip(states, *together, strict=True):
+        one_row, one_value = evaluator(*_batch([state]))
         if not (np.array_equal(one_row[0], row) and one_value[0] == value):
             raise Fault("evaluated differently alone and in a batch", state)
+
+
+def _batch(states: list[State]) -> tuple[np.ndarray, np.ndarray]:
+    """Planes and legal actions."""
+    return np.stack([state.encode() for state in states]), np.stack([state.legal() for state in states])
 
 
 def _on_card(network: Network, game: Game) -> Evaluator:
