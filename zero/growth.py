@@ -5,11 +5,18 @@ they part in training (Net2WiderNet, Chen et al. 2016, "Net2Net", section 2.2). 
 trained ones and add nothing at first (`Block.silence`; as the zero-initialised last layers of Goyal et al. 2017).
 """
 
+import dataclasses
 import zlib
+from pathlib import Path
 
 import numpy as np
 
+from mcts_ext.state import Game
+from nn import save
 from nn.layers import Module
+from zero.config import NetworkConfig
+from zero.errors import UserError
+from zero.network import Network, plays, read_about, with_present_names
 
 # Where several groups of channels lie one behind the other: end of the name and axis -> groups.
 PARTS = {("se.excite.weight", 1): 2, ("se.excite.bias", 0): 2, ("pooling.out.weight", 0): 3}
@@ -58,3 +65,22 @@ def _copies(old: int, new: int, parts: int) -> np.ndarray:
     """For each of `new` channels the one of `old` that it copies, within its part."""
     part, channel = np.divmod(np.arange(new), new // parts)
     return part * (old // parts) + channel % (old // parts)
+
+
+def started(path: Path, game: Game, config: NetworkConfig) -> dict:
+    """The state with which a network of `config` starts from that of a file: the same, or grown.
+
+    Raises `UserError` if the file's network plays another game (of another size, if it is not size-free), or differs in
+    more than its size.
+    """
+    about = read_about(path)
+    if not plays(about, game.name):
+        raise UserError(f"{path}: this network plays {about['game']}, not {game.name}")
+    theirs, ours = ({**dataclasses.asdict(NetworkConfig()), **about["network"]}, dataclasses.asdict(config))
+    for name in ours.keys() - {"blocks", "channels"}:
+        if theirs[name] != ours[name]:
+            raise UserError(f"{path}: has network.{name} = {theirs[name]}, the run {ours[name]}")
+    try:
+        return grown(with_present_names(save.load(path)), Network(game, config, np.random.default_rng(0)))
+    except ValueError as error:
+        raise UserError(f"{path}: cannot become the network of this run: {error}") from None

@@ -168,7 +168,8 @@ class Learner:
         return {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Takes what `state` gave. A smaller network's state is grown (`zero.growth`); its optimiser starts anew.
+        """Takes what `state` gave. A smaller network's state is grown (`zero.growth`); its optimiser starts anew, as
+        does all that `state` lacks besides the network.
 
         Raises `ValueError` or `KeyError` if it belongs to another network.
         """
@@ -176,18 +177,21 @@ class Learner:
         for name, array in state.items():
             part, _, rest = name.partition("/")
             parts.setdefault(part, {})[rest] = array
-        network, auxiliary = with_present_names(parts["network"]), parts.get("auxiliary", {})
+        network, auxiliary = with_present_names(parts["network"]), parts.get("auxiliary")
         average = with_present_names(parts.get("average", {}))
-        grows = shapes(network) != shapes(self.network.state_dict())
-        if grows:
-            updates = {"updates": average.pop("updates")} if average else {}
-            average = grown(average, self.network) | updates
-            network, auxiliary = grown(network, self.network), grown(auxiliary, self.auxiliary)
+        if shapes(network) != shapes(self.network.state_dict()):
+            parts.pop("optimizer", None)
+            if average:
+                updates = average.pop("updates")
+                average = grown(average, self.network) | {"updates": updates}
+            network, auxiliary = grown(network, self.network), auxiliary and grown(auxiliary, self.auxiliary)
         self.network.load_state_dict(network)
-        self.auxiliary.load_state_dict(auxiliary)
-        if not grows:
+        if auxiliary is not None:
+            self.auxiliary.load_state_dict(auxiliary)
+        if "optimizer" in parts:
             self.optimizer.load_state_dict(parts["optimizer"])
-        if self.average is not None:
+        self.average = self._make_average()
+        if self.average is not None and average:
             self.average.load_state_dict(average)
 
     def save(self, path: Path) -> None:

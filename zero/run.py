@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nn.save import write_atomically
+from nn.save import save, write_atomically
 from zero import config as configuration
 from zero.config import Config
 from zero.errors import UserError
@@ -23,6 +23,7 @@ from zero.game_log import GameLog
 from zero.weights import Weights
 
 KEEP_CHECKPOINTS = 3
+START = "start.safetensors"  # of a run whose network does not start from nothing: a checkpoint with the network alone
 GROWS = ("network.blocks", "network.channels")  # what may become larger in a run (see zero.growth)
 
 
@@ -68,8 +69,11 @@ class RunDirectory:
         self.games = GameLog(root / "games")
 
     @classmethod
-    def create(cls, root: str | Path, config: Config, about: dict) -> "RunDirectory":
-        """A new run. Raises `UserError` if the directory holds something already."""
+    def create(cls, root: str | Path, config: Config, about: dict, start: dict | None = None) -> "RunDirectory":
+        """A new run, whose network starts with the state `start` if there is one.
+
+        Raises `UserError` if the directory holds something already.
+        """
         root = Path(root)
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             hint = f"; to go on with it: zero train --resume {root}" if (root / "config.toml").exists() else ""
@@ -78,6 +82,8 @@ class RunDirectory:
             for name in ("games", "weights", "checkpoints", "matches"):
                 (root / name).mkdir(parents=True)
             write_json(root / "run.json", about)
+            if start is not None:
+                save(root / START, {f"network/{name}": array for name, array in start.items()})
             write_atomically(root / "config.toml", configuration.dumps(config).encode())
         except OSError as error:
             raise UserError(f"{root}: cannot make the run directory: {error.strerror or error}") from None

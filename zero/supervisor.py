@@ -31,7 +31,7 @@ from zero.pool import WorkerPool
 from zero.record import GameRecord
 from zero.replay import Batch, Replay
 from zero.resignation import Calibration
-from zero.run import Checkpoint, RunDirectory
+from zero.run import START, Checkpoint, RunDirectory
 from zero.selfplay import PlayReport
 from zero.work import Work
 
@@ -108,6 +108,8 @@ class Supervisor:
         if found:
             self.state, path = found
             self.learner.load(path)
+        elif (start := self.run.root / START).exists():
+            self.learner.load(start)
         self._require_network()
         games = self.run.games
         games.repair(self.display.message)

@@ -5,14 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 from test_blocks import SMALL, VARIANTS, boards, eager, used
-from tiny_run import games, train, weights
+from tiny_run import SETTINGS, games, train, weights
 
 import nn
 from zero import cli
+from zero.config import Config, from_table
+from zero.errors import UserError
 from zero.games import make_game
-from zero.growth import grown
+from zero.growth import grown, started
 from zero.learner import Learner
-from zero.network import Network, load_network
+from zero.network import Network, load_network, save_network
 from zero.run import RunDirectory
 
 
@@ -74,3 +76,37 @@ def test_a_run_grows_in_the_middle(tmp_path, capsys):
     assert (grown_up.config.blocks, grown_up.config.channels) == (3, 12)
     assert sorted(weights(run)) == [0, 1, 2, 3, 4] and len(games(run)) == 96
     assert np.abs(grown_up.blocks[2].second.norm.gamma.numpy()).max() > 0
+
+
+def test_a_run_starts_from_a_network_file(tmp_path):
+    """Its first network answers as the file's, though it is larger; a resumed run does not need the file."""
+    first = train(tmp_path / "first", budget={"games": 24})
+    game, path = make_game("tictactoe"), first.weights_path()
+    before = load_network(path, game)
+    changes = {"network": SETTINGS["network"] | {"blocks": 2}, "budget": {"games": 24}}
+    config = from_table(Config, SETTINGS | changes, "test")
+    run = RunDirectory.create(tmp_path / "second", config, {}, started(path, game, config.network))
+    run = train(tmp_path / "second")
+    after = load_network(run.weights_path(0), game)
+    x = boards(game, 20, np.random.default_rng(0))
+    assert after.config.blocks == 2
+    for ours, theirs in zip(eager(after, x), eager(before, x), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert weights(run)[0] != weights(run)[1]
+
+
+def test_a_size_free_network_starts_a_larger_board(tmp_path):
+    config = dataclasses.replace(SMALL, policy_head="convolutional", value_pooling=True)
+    rng, path = np.random.default_rng(0), tmp_path / "go5.safetensors"
+    small = Network(make_game("go5"), config, rng)
+    save_network(path, small, "go5")
+    state = started(path, make_game("go7"), config)
+    for name, array in small.state_dict().items():
+        np.testing.assert_array_equal(state[name], array)
+    for game, changes, words in (("gomoku9", {}, "plays go5"), ("go7", {"se": 4}, "network.se = 0"),
+                                 ("go5", {"channels": 4}, "cannot grow")):  # fmt: skip
+        with pytest.raises(UserError, match=words):
+            started(path, make_game(game), dataclasses.replace(config, **changes))
+    save_network(path, Network(make_game("go5"), SMALL, rng), "go5")
+    with pytest.raises(UserError, match="plays go5, not go7"):
+        started(path, make_game("go7"), SMALL)

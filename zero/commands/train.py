@@ -26,6 +26,7 @@ class TrainArguments:
     config: tyro.conf.Positional[Path | None] = None  # the run's settings, a TOML file (see configs/)
     run: Path | None = None  # the directory to make [runs/NAME of the config file]
     resume: Path | None = None  # go on with this run instead of starting one
+    start: Path | None = None  # a network file to start from instead of from nothing; a smaller one is grown
     minutes: float | None = None  # stop after this long; the time before a resume counts
     games: int | None = None  # stop after this many games
     steps: int | None = None  # stop after this many training steps
@@ -53,6 +54,8 @@ def main(argv: list[str]) -> int:
     from zero.run import RunDirectory, describe
 
     if arguments.resume is not None:
+        if arguments.start is not None:
+            raise UserError("--start is for new runs; one that is resumed goes on from its own network")
         run = RunDirectory.open(arguments.resume)
         backend = start_backend(arguments)
         if limits:
@@ -74,7 +77,12 @@ def main(argv: list[str]) -> int:
     if not any(dataclasses.astuple(config.budget)):
         raise UserError(f"{arguments.config}: no end: give --minutes, --games or --steps, or a [budget] in the file")
     backend = start_backend(arguments)
-    run = RunDirectory.create(arguments.run or Path("runs") / arguments.config.stem, config, describe())
+    state = None
+    if arguments.start is not None:
+        from zero.growth import started
+
+        state = started(arguments.start, make_game(config.game), config.network)
+    run = RunDirectory.create(arguments.run or Path("runs") / arguments.config.stem, config, describe(), state)
     return execute(run, backend, arguments)
 
 
