@@ -56,6 +56,9 @@ class TensorBoard:
                 self._writer.write_event(event)
         self._writer.flush()
 
+    def close(self) -> None:
+        self._writer.close()
+
 
 class Prometheus:
     """Gauges named `zero_*` at http://127.0.0.1:PORT/metrics. Raises UserError if the port is taken, or the library
@@ -133,6 +136,8 @@ class Metrics:
     def close(self, phase: str) -> None:
         """`phase` is the last that is heard of this process: "finished", "stopped", or what went wrong."""
         try:
+            if self._tensorboard:
+                self._tensorboard.close()
             self._write(self._make() | {"phase": phase, "workers": []})
         except OSError:
             pass  # a full disk, as whoever closes knows already
