@@ -5,7 +5,7 @@ import shutil
 import sys
 
 import pytest
-from conftest import Driver, pygame
+from window_driver import Driver, pygame
 
 from gui.engine import analysis_command
 from gui.model import Setup, Side

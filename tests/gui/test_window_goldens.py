@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import pygame
+from window_driver import pygame
 
 GOLDENS = Path(__file__).parent / "goldens"
 MADE_WITH = "2.5.8"  # pictures are the same wherever the same wheel draws them

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import FAKE, pygame
+from window_driver import FAKE, pygame
 
 FRAME_95 = 0.020  # seconds: a frame at 60 Hz, with a little to spare
 IDLE_SHARE = 0.02
@@ -68,7 +68,7 @@ REAL = """
 import os, sys
 sys.path.insert(0, {here!r})
 import pygame
-from conftest import Driver, fake_command
+from window_driver import Driver, fake_command
 from gui.app import App, opening
 from gui.settings import Settings
 assert os.environ["SDL_VIDEODRIVER"] == "x11"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import pygame
+from window_driver import pygame
 
 from gui import players, record
 from gui.geometry import action_map, fit, labels

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import fake_command, pygame
+from window_driver import fake_command, pygame
 
 from gui.settings import autosave_folder, config_path
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from conftest import pygame
+from window_driver import pygame
 
 from gui.model import Match, Setup
 from gui.record import nodes
