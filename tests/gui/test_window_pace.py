@@ -110,7 +110,7 @@ def test_a_session_in_a_real_window(home):
         environment = {**os.environ, "DISPLAY": f":{display}", "SDL_VIDEODRIVER": "x11"}
         script = REAL.format(here=str(Path(FAKE).parent))
         done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True,
-                              timeout=60, check=False)
+                              timeout=240, check=False)
     finally:
         os.close(read)
         x.terminate()
