@@ -44,13 +44,11 @@ class Rank:
         return total
 
     def _step(self, batch: Batch, progress: float) -> None:
-        buffers = self.learner.network.buffers() + self.learner.auxiliary.buffers()
-        before = [t.data.copy() for t in buffers]
+        before = self.learner.statistics()
         try:
             self._news.put(self.learner.step(batch, progress))
         except Abandoned:
-            for tensor, data in zip(buffers, before, strict=True):
-                tensor.data[...] = data
+            self.learner.put_statistics(before)
             self._news.put(None)
         except Exception as error:
             self._news.put(error)
@@ -93,9 +91,13 @@ class LearnerGroup:
         self.copy = Learner(make_game(config.game), config, threads)  # what is written to files
         self._copied = True
         self.ranks = [self._spawn() for _ in range(size)]
+        self._connect()
 
     def _spawn(self) -> Any:
         return self.backend.spawn(Rank, self.config, self.threads)
+
+    def _connect(self) -> None:
+        """Lets the ranks find each other, where they speak without the driver; again after one was replaced."""
 
     @property
     def lr(self) -> float:
@@ -124,7 +126,7 @@ class LearnerGroup:
             while all(isinstance(answer, np.ndarray) for answer in answers):
                 total = self.backend.share(np.add.reduce(answers))
                 answers = self._ask_each("go_on", [(total,)] * len(self.ranks))
-            if not any(isinstance(answer, WorkerDied) for answer in answers):
+            if all(isinstance(answer, Losses) for answer in answers):
                 return answers[0]
             taken = self._mend(answers)
             if taken is not None:
@@ -139,20 +141,23 @@ class LearnerGroup:
         return [result_or_death(call.result) for call in calls]
 
     def _mend(self, answers: list[Any]) -> Losses | None:
-        """Replaces dead ranks by copies of a living one. Returns its losses if the step was taken before."""
+        """Replaces dead ranks by copies of a living one. Returns its losses if it has taken the step."""
         living = [k for k, answer in enumerate(answers) if not isinstance(answer, WorkerDied)]
         if not living:
             raise UserError(f"{answers[0]}, as did all learners; zero train --resume goes on from the last checkpoint")
-        taken = answers[living[0]] if isinstance(answers[living[0]], Losses) else None
-        if taken is None:
-            for k in living:
+        source = next((k for k in living if isinstance(answers[k], Losses)), living[0])
+        for k in living:
+            if not isinstance(answers[k], Losses):
                 self._ask(self.ranks[k], "abandon")
-        state = self.backend.share(self._ask(self.ranks[living[0]], "state"))
         for k in set(range(len(self.ranks))) - set(living):
             self.backend.kill(self.ranks[k])
             self.ranks[k] = self._spawn()
-            self._ask(self.ranks[k], "restore", state)
-        return taken
+        self._connect()
+        state = self.backend.share(self._ask(self.ranks[source], "state"))
+        for k, handle in enumerate(self.ranks):
+            if k != source:
+                self._ask(handle, "restore", state)
+        return answers[source] if isinstance(answers[source], Losses) else None
 
     def _ask(self, handle: Any, method: str, *args: Any) -> Any:
         call = self.backend.call(handle, method, *args)

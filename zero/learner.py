@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ import nn
 from mcts_ext.state import Game
 from nn import cpu, layers, optim, save
 from nn.average import EMA, SWA
+from nn.backend import array_module
 from nn.finite import nonfinite
 from zero.config import Config
 from zero.errors import UserError
@@ -60,15 +62,19 @@ class Learner:
     """
 
     def __init__(
-        self, game: Game, config: Config, threads: int = 1, reduce: Callable[[np.ndarray], np.ndarray] | None = None
-    ):
-        self.game, self.config, self.reduce = game, config, reduce
+        self, game: Game, config: Config, threads: int = 1, reduce: Callable[[Any], Any] | None = None,
+        device: str = "cpu",
+    ):  # fmt: skip
+        self.game, self.config, self.reduce, self.device = game, config, reduce, device
         cpu.set_threads(min(threads, len(os.sched_getaffinity(0))))
         self.network = Network(game, config.network, np.random.default_rng([config.seed, 0]))
         settings = config.learner
         self.auxiliary = AuxiliaryHeads(game, config.network, settings, np.random.default_rng([config.seed, 2]))
+        self.network.to(device=device)
+        self.auxiliary.to(device=device)
         self.parameters = self.network.parameters() + self.auxiliary.parameters()
         self.optimizer = make_optimizer(self.network, self.auxiliary, settings)
+        self._buffers = self.network.buffers() + self.auxiliary.buffers()
         self.average = self._make_average()
         for module in (*self.network.modules(), *self.auxiliary.modules()):
             if isinstance(module, layers.BatchNorm):
@@ -102,11 +108,13 @@ class Learner:
     def differentiate(self, batch: Batch) -> Losses:
         """Leaves the clipped gradient of the batch's loss in the parameters."""
         settings = self.config.learner
+        counts = None if self.reduce is None else sample_counts(batch)
+        batch = batch.on(self.device)
         self.optimizer.zero_grad()
         features = self.network.features(nn.Tensor(batch.planes))
         policy, value = self.network.policy(features), self.network.value(features)
         parts = all_losses(policy, value, self.auxiliary(features), batch, settings)
-        share = dict.fromkeys(parts, 1.0) if self.reduce is None else self._shares(batch)
+        share = dict.fromkeys(parts, 1.0) if counts is None else self._shares(counts)
         sum(weight * share[name] * loss for name, (weight, loss) in parts.items()).backward()
         values = {name: share[name] * loss.item() for name, (_, loss) in parts.items()}
         if self.reduce is not None:
@@ -116,22 +124,30 @@ class Learner:
             return losses
         return replace(losses, nonfinite=tuple(nonfinite(self.network) + nonfinite(self.auxiliary)))
 
-    def _shares(self, batch: Batch) -> dict[str, float]:
+    def _shares(self, counts: dict[str, float]) -> dict[str, float]:
         """name of a loss -> this rank's share of the samples it is a mean over."""
-        counts = sample_counts(batch)
         mine = np.array(list(counts.values()), np.float64)
         return dict(zip(counts, (mine / np.maximum(self.reduce(mine), 1)).tolist(), strict=True))
 
     def _sum_over_ranks(self, values: dict[str, float]) -> dict[str, float]:
         """The gradients and `values`, summed over the ranks in one go."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        extra = np.array(list(values.values()), np.float32)
-        total = self.reduce(np.concatenate([g.reshape(-1) for g in gradients] + [extra]))
+        xp = array_module(gradients[0])
+        extra = xp.asarray(list(values.values()), np.float32)
+        total = self.reduce(xp.concatenate([g.reshape(-1) for g in gradients] + [extra]))
         at = 0
         for gradient in gradients:
             gradient[...] = total[at : at + gradient.size].reshape(gradient.shape)
             at += gradient.size
         return dict(zip(values, total[at:].tolist(), strict=True))
+
+    def statistics(self) -> list[Any]:
+        """Copies of the running statistics of batch normalisation, which a step moves on its way forward."""
+        return [t.data.copy() for t in self._buffers]
+
+    def put_statistics(self, arrays: list[Any]) -> None:
+        for tensor, array in zip(self._buffers, arrays, strict=True):
+            tensor.data[...] = array
 
     def update(self, progress: float) -> None:
         """Takes the step of the gradient that `differentiate` left."""

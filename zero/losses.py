@@ -93,4 +93,4 @@ def softened(policy: np.ndarray) -> np.ndarray:
     """`policy ** 0.25` `[n, actions]`, made to sum to 1 again; a row of zeros stays one (KataGoMethods.md)."""
     soft = policy ** np.float32(SOFTENING)
     sums = soft.sum(axis=1, keepdims=True)
-    return np.divide(soft, sums, out=soft, where=sums > 0)
+    return soft / np.where(sums > 0, sums, np.float32(1))

@@ -52,10 +52,10 @@ class ParameterShard:
 
 @dataclass(frozen=True)
 class Gradient:
-    """Of one batch: for all parameters `[n]` float32, how far the batch moved the networks' buffers, the losses."""
+    """Of one batch: for all parameters `[n]` float32, how far it moved the running statistics, its losses."""
 
     parameters: np.ndarray
-    buffers: np.ndarray
+    statistics: list[np.ndarray]
     losses: Losses
 
 
@@ -65,28 +65,14 @@ class Replica:
     def __init__(self, config: Config, threads: int = 1):
         self.learner = Learner(make_game(config.game), config, threads)
 
-    def differentiate(self, parameters: np.ndarray, buffers: np.ndarray, batch: Batch) -> Gradient:
+    def differentiate(self, parameters: np.ndarray, statistics: list[np.ndarray], batch: Batch) -> Gradient:
         self.learner.optimizer.flat[...] = parameters
-        put_buffers(self.learner, buffers)
+        self.learner.put_statistics(statistics)
         losses = self.learner.differentiate(batch.part(slice(None)))  # a copy: what Ray brings is read-only
         gradients = [np.zeros_like(p.data) if p.grad is None else p.grad for p in self.learner.parameters]
         flat = np.concatenate([g.reshape(-1) for g in gradients])
-        return Gradient(flat, get_buffers(self.learner) - buffers, losses)
-
-
-def buffers_of(learner: Learner) -> list:
-    return learner.network.buffers() + learner.auxiliary.buffers()
-
-
-def get_buffers(learner: Learner) -> np.ndarray:
-    return np.concatenate([b.data.reshape(-1) for b in buffers_of(learner)] + [np.empty(0, np.float32)])
-
-
-def put_buffers(learner: Learner, flat: np.ndarray) -> None:
-    at = 0
-    for buffer in buffers_of(learner):
-        buffer.data[...] = flat[at : at + buffer.size].reshape(buffer.shape)
-        at += buffer.size
+        moved = [new - old for new, old in zip(self.learner.statistics(), statistics, strict=True)]
+        return Gradient(flat, moved, losses)
 
 
 @dataclass
@@ -165,7 +151,7 @@ class AsynchronousLearner:
                 yield gradient.losses
 
     def _share_parameters(self) -> tuple[Any, Any]:
-        return self.backend.share(self.copy.optimizer.flat.copy()), self.backend.share(get_buffers(self.copy))
+        return self.backend.share(self.copy.optimizer.flat.copy()), self.backend.share(self.copy.statistics())
 
     def _replace(self, handle: Any) -> Any:
         self.backend.kill(handle)
@@ -191,7 +177,8 @@ class AsynchronousLearner:
                 self.shards[k] = self._spawn_shard(part)
                 values = self._result(self.backend.call(self.shards[k], "push", scaled[part], lr))
             optimizer.flat[part] = values
-        put_buffers(self.copy, get_buffers(self.copy) + gradient.buffers)
+        statistics = zip(self.copy.statistics(), gradient.statistics, strict=True)
+        self.copy.put_statistics([now + moved for now, moved in statistics])
         self.copy.update_average(progress)
         self.version += 1
         self._fetched = False

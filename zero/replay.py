@@ -11,6 +11,7 @@ import numpy as np
 
 from mcts_ext.positions import encode_positions, replay_game
 from mcts_ext.state import Game, State
+from nn.tensor import Tensor
 from zero.config import ReplayConfig
 from zero.games import counts_points
 from zero.record import GameRecord
@@ -40,6 +41,12 @@ class Batch:
     moves_left: np.ndarray
     ownership: np.ndarray | None = None
     score: np.ndarray | None = None
+
+    def on(self, device: str) -> "Batch":
+        """The same samples as arrays of "cpu" or "cuda"."""
+        if device == "cpu":
+            return self
+        return Batch(**{name: None if a is None else Tensor(a, device=device).data for name, a in vars(self).items()})
 
     def part(self, which: slice) -> "Batch":
         """A copy of some of the samples."""

@@ -40,10 +40,22 @@ class Stopped(Exception):
     """The run was asked to stop; what is on disk suffices to go on."""
 
 
-def make_learner(config: Config, backend: Backend, learners: int, threads: int):
-    """A `Learner`, or several of them on the backend that share the work and are used like one."""
+def make_learner(config: Config, backend: Backend, learners: int, threads: int, device: str = "cpu"):
+    """A `Learner`, or several of them on the backend that share the work and are used like one.
+
+    Raises `UserError` if there is no such device.
+    """
     if learners == 1:
-        return Learner(make_game(config.game), config, threads)
+        try:
+            return Learner(make_game(config.game), config, threads, device=device)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    if device == "cuda":
+        from zero.nccl import CardGroup
+
+        if config.learner.max_staleness:
+            raise UserError("learner.max_staleness: learners with cards step together; set it to 0")
+        return CardGroup(backend, config, learners, threads)
     if config.learner.max_staleness:
         from zero.parameter_server import AsynchronousLearner
 
@@ -57,14 +69,15 @@ class Supervisor:
     """Drives a run on a backend with `workers` self-play roles; `should_stop` is asked every half second."""
 
     def __init__(self, run: RunDirectory, backend: Backend, workers: int, display: Display,
-                 should_stop: Callable[[], bool] = lambda: False, metrics: Metrics | None = None, learners: int = 1):
+                 should_stop: Callable[[], bool] = lambda: False, metrics: Metrics | None = None, learners: int = 1,
+                 learner_device: str = "cpu"):
         self.run, self.config, self.backend, self.display = run, run.config, backend, display
         self.workers, self.should_stop = workers, should_stop
         self.metrics = metrics or Metrics(run)
         self.game = make_game(self.config.game)
         self.replay = Replay(self.game, self.config.replay)
         self.calibration = Calibration(self.game, self.config.selfplay)
-        self.learner = make_learner(self.config, backend, learners, max(1, workers // learners))
+        self.learner = make_learner(self.config, backend, learners, max(1, workers // learners), learner_device)
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
         self.pool = WorkerPool(backend, self.config, workers, display.message)
         self.match_workers = Workers(backend if isinstance(backend, InlineBackend) else ProcessBackend())

@@ -64,7 +64,7 @@ def test_a_resumed_server_goes_on(tmp_path):
 
 
 class MortalReplica(Replica):
-    def differentiate(self, parameters, buffers, batch):
+    def differentiate(self, parameters, statistics, batch):
         os._exit(1)
 
 

@@ -116,8 +116,9 @@ class RayBackend:
         return [Node(n["NodeManagerAddress"], n["NodeID"], int(n["Resources"].get("CPU", 0))) for n in found]
 
     def spawn(self, role: Callable[..., Any], *args: Any) -> Any:
-        """On a core of its own, on whichever node has the most to spare."""
-        return self._spawn(role, args, num_cpus=1, scheduling_strategy="SPREAD")
+        """On a core of its own, and with the cards `role.gpus` asks for, on whichever node has the most to spare."""
+        cards = getattr(role, "gpus", 0)
+        return self._spawn(role, args, num_cpus=1, num_gpus=cards, scheduling_strategy="SPREAD")
 
     def spawn_on(self, node: Node, role: Callable[..., Any], *args: Any) -> Any:
         """On that node and no other, beside whatever runs there."""

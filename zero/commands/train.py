@@ -7,6 +7,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -33,6 +34,7 @@ class TrainArguments:
     workers: int | None = None  # self-play processes [one for each core]; 1 plays in this process
     cluster: str | None = None  # play on a Ray cluster: auto (this machine is part of one) or HOST:PORT of its head
     learners: int = 1  # processes or cluster nodes that share the learning (see learner.max_staleness)
+    learner_device: Literal["cpu", "cuda"] = "cpu"  # where the learners compute; cuda: a card for each
     metrics_port: int | None = None  # serve figures for Prometheus on this port of 127.0.0.1; 0 = any free one
     watch: bool = False  # open the window on the run: games, losses and Elo as it learns
     print_config: bool = False  # show the resolved settings and leave
@@ -141,12 +143,14 @@ def execute(run, backend, arguments: TrainArguments) -> int:
         metrics = Metrics(run, arguments.metrics_port)
         if metrics.prometheus:
             display.message(f"figures for Prometheus: http://127.0.0.1:{metrics.prometheus.port}/metrics")
-        supervisor = Supervisor(run, backend, workers, display, stop, metrics, arguments.learners)
+        learners = arguments.learners, arguments.learner_device
+        supervisor = Supervisor(run, backend, workers, display, stop, metrics, *learners)
         try:
             supervisor.train()
         except Stopped:
             where = f" --cluster {arguments.cluster}" if arguments.cluster else ""
             where += f" --learners {arguments.learners}" if arguments.learners > 1 else ""
+            where += f" --learner-device {arguments.learner_device}" if arguments.learner_device != "cpu" else ""
             display.message(f"Stopped; nothing is lost. To go on: zero train --resume {run.root}{where}")
             return INTERRUPTED
         except OSError as error:
