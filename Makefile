@@ -27,17 +27,19 @@ engines:
 test-slow: $(VENV)/.test $(VENV)/.oracles
 	$(BIN)/python -m pytest -m slow
 
-# The compiled parts with AddressSanitizer and LeakSanitizer, in a build of their own, under a workload of every game.
-# -S leaves out the editable install; two frames of each allocation tell ours from the interpreter's.
+# The compiled parts with AddressSanitizer and LeakSanitizer, in a build of their own: a workload of every game, then
+# the tests of rules and search. -S leaves out the editable install, -P the sources beside it; two frames of each
+# allocation tell ours from the interpreter's.
 ASAN := build/asan
-asan: build
+SANITIZED = LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) LSAN_OPTIONS=suppressions=tests/mcts_ext/lsan.supp:print_suppressions=0 \
+	    PYTHONPATH="$$(dirname $$(find $(CURDIR)/$(ASAN)/root -type d -name mcts_ext)):$$(echo $(CURDIR)/$(VENV)/lib/python*/site-packages)"
+asan: $(VENV)/.test
 	test -f $(ASAN)/build.ninja || $(BIN)/meson setup $(ASAN) -Dbuildtype=debugoptimized -Db_sanitize=address \
 	    -Db_lundef=false -Dpython.install_env=venv --native-file build/cp*/meson-python-native-file.ini
 	$(BIN)/meson install -C $(ASAN) --quiet --destdir root
-	LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=malloc_context_size=2 \
-	    LSAN_OPTIONS=suppressions=tests/mcts_ext/lsan.supp:print_suppressions=0 \
-	    PYTHONPATH="$$(dirname $$(find $(CURDIR)/$(ASAN)/root -type d -name mcts_ext)):$$(echo $(CURDIR)/$(VENV)/lib/python*/site-packages)" \
-	    $(BIN)/python -S tests/mcts_ext/sanitize.py
+	$(SANITIZED) ASAN_OPTIONS=malloc_context_size=2 $(BIN)/python -S tests/mcts_ext/sanitize.py
+	$(SANITIZED) ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -S -P -m pytest --quiet --capture=no -p no:cacheprovider \
+	    tests/mcts_ext --ignore tests/mcts_ext/test_game_openspiel.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -55,6 +55,8 @@ cdef void collect_slot(void* context, int index) noexcept nogil:
         finish(engine, slot, leaf, leaf.value)
         update_active(slot)
         inside += 1
+    if not slot.active:                  # the root was proven while leaves waited, and nobody is to wait for them
+        abandon(&engine.settings, slot)
 
 
 cdef void _encode(Batch* batch, Slot* slot, Leaf* leaf, int group) noexcept nogil:

@@ -74,7 +74,7 @@ def started(path: Path, game: Game, config: NetworkConfig) -> dict:
     more than its size.
     """
     about = read_about(path)
-    if not plays(about, game.name):
+    if not plays(about, game):
         raise UserError(f"{path}: this network plays {about['game']}, not {game.name}")
     theirs, ours = ({**dataclasses.asdict(NetworkConfig()), **about["network"]}, dataclasses.asdict(config))
     for name in ours.keys() - {"blocks", "channels"}:

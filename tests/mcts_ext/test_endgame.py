@@ -42,7 +42,7 @@ def test_connect_four_endgames(table_bits):
         assert endgame.value(state, PLENTY) == solver.value(state)
 
 
-@pytest.mark.parametrize("name, plies", [("othello6", 24), ("hex4", 5), ("gomoku5", 14), ("breakthrough5", 14)])
+@pytest.mark.parametrize("name, plies", [("othello6", 24), ("hex4", 5), ("gomoku5", 16), ("breakthrough5", 24)])
 def test_games_of_every_kind_against_minimax(name, plies):
     """Othello passes, Breakthrough's length varies, Hex knows no draw."""
     game = make(name)

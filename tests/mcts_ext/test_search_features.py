@@ -116,6 +116,7 @@ def test_batches_dropped_at_random_leave_the_tree_sound():
             fast.start(0, 300)
             while fast.active:
                 planes, legal = fast.collect()
+                assert fast.active or not len(planes)  # what a proof has ended waits for nothing
                 if len(planes) and rng.random() < 0.3:
                     with pytest.raises(EvaluationError):
                         fast.apply(np.full(legal.shape, np.nan), np.zeros(len(planes)))

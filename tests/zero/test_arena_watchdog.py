@@ -5,9 +5,9 @@ import time
 
 import numpy as np
 import pytest
-import stubborn  # noqa: F401  registers its games, here and in the workers
 from arena_run import TINY
 
+from mcts_ext import games
 from mcts_ext.games import make
 from zero.arena.match import play_match
 from zero.arena.openings import Opening
@@ -15,6 +15,17 @@ from zero.arena.players import parse_player
 from zero.arena.seats import Limits
 from zero.arena.workers import Workers
 from zero.network import Network, save_network
+
+
+@pytest.fixture(autouse=True, scope="module")
+def stubborn_games():
+    """Registered for these tests alone: others list the games that there are."""
+    usual = dict(games._families)
+    import stubborn  # noqa: F401  registers its games, here and in the workers
+
+    yield
+    games._families.clear()
+    games._families.update(usual)
 
 
 def network_of(path, game):
