@@ -6,9 +6,10 @@ from window_driver import Driver, fake_command
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A config and state folder of the test's own, and the working folder."""
+    """A config and state folder of the test's own, and the working folder; no networks came along."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("gui.players.NETS", tmp_path / "nets")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
