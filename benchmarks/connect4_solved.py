@@ -1,10 +1,11 @@
 """How often a player keeps the game-theoretic value of a Connect Four position, judged by a perfect solver.
 
     python benchmarks/connect4_solved.py 'runs/connect4?sims=100' 'runs/connect4?sims=0' mcts:1000
-    python benchmarks/connect4_solved.py --make 1000
+    python benchmarks/connect4_solved.py --make 800
 
-The positions lie in connect4_positions.jsonl: 4 to 30 plies, only those where some legal move loses value, half from
-random games and half from games of mcts:300 that plays every fourth move at random. They never meet a training.
+The positions lie in connect4_positions.jsonl: 8 to 30 plies (before, the solver takes minutes for each), only those
+where some legal move loses value, half from random games and half from games of mcts:300 that plays every fourth move
+at random. They never meet a training.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from zero.arena.seats import DEFAULT_LIMITS, open_seat
 from zero.games import make_game
 
 POSITIONS = Path(__file__).with_name("connect4_positions.jsonl")
-PLIES = (4, 30)
+PLIES = (8, 30)
 SEED = 7
 
 
@@ -90,18 +91,18 @@ def share(kept):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("players", nargs="*", help="players as `zero match` takes them")
-    parser.add_argument("--make", type=int, metavar="N", help="write N new positions (takes an hour for 1000)")
+    parser.add_argument("--make", type=int, metavar="N", help="write N new positions (ten minutes for 800)")
     arguments = parser.parse_args()
     if arguments.make:
         make(arguments.make)
     positions = [json.loads(line) for line in POSITIONS.read_text().splitlines()]
     plies = np.array([len(position["moves"]) for position in positions])
     played = np.array([position["mcts"] for position in positions])
-    print(f"| player | all {len(positions)} | from mcts games ({played.sum()}) | plies 4-9 ({(plies < 10).sum()}) |")
+    print(f"| player | all {len(positions)} | from mcts games ({played.sum()}) | plies 8-11 ({(plies < 12).sum()}) |")
     print("|---|---|---|---|")
     for text in arguments.players:
         kept = judge(text, positions)
-        print(f"| {text} | {share(kept)} | {share(kept[played])} | {share(kept[plies < 10])} |", flush=True)
+        print(f"| {text} | {share(kept)} | {share(kept[played])} | {share(kept[plies < 12])} |", flush=True)
 
 
 if __name__ == "__main__":
