@@ -83,7 +83,8 @@ class SelfPlayConfig:
     resign_false_rate: float = 0.0  # players resign, this share wrongly (AlphaGo Zero: 0.05); 0 = nobody does
     resign_moves: int = 3  # so many of a player's own searches in a row must look lost
     resign_play_on: float = 0.1  # share of games played to their end all the same, to measure what is wrong
-    proof_moves: int = 0  # moves alpha-beta may try to prove a position of an ended game (mcts_ext.endgame); 0 = none
+    # Moves that alpha-beta may try to prove a position of an ended game (mcts_ext.endgame); 0 = none. Not with superko.
+    proof_moves: int = 0
     random_plies: int = 0  # games start with up to this many uniformly random moves, for diversity
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from mcts_ext.cache import EvaluationCache
 from mcts_ext.endgame import Endgame
 from mcts_ext.playout_cap import PlayoutCap
-from mcts_ext.result import UNPROVEN, SearchResult
+from mcts_ext.result import SearchResult
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.config import Config
@@ -232,8 +232,9 @@ class SelfPlayWorker:
     def _without_losses(self, state: State, value: int, policy: np.ndarray) -> np.ndarray:
         """The policy target of a position of that value without the moves that are proven to give it away."""
         values = self.endgame.values(state, self.config.selfplay.proof_moves)
-        kept = np.where((values != UNPROVEN) & (values < value), 0, policy)
-        return kept / kept.sum() if kept.sum() > 0 else (values == value) / (values == value).sum()
+        good = (state.legal() > 0) & (values >= value)  # UNPROVEN is more than any value
+        kept = np.where(good, policy, 0)
+        return kept / kept.sum() if kept.sum() > 0 else good / good.sum()
 
     def _record(self, lane: Lane, result: int) -> GameRecord:
         """The record of a game with that result, seen by the first player."""

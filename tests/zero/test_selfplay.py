@@ -1,8 +1,12 @@
 """What self-play writes into a record."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from mcts_ext.connect4_solver import Solver
+from mcts_ext.result import UNPROVEN
 from zero.config import Config, from_table
 from zero.games import make_game
 from zero.record import GameRecord
@@ -47,3 +51,33 @@ def test_a_record_has_the_surprise_of_every_target():
             assert found == pytest.approx(expected, abs=0.01)
             at += count
             state.play(int(move))
+
+
+def test_a_proof_takes_losing_moves_from_the_policy():
+    """Also where all of its moves lose and the good ones were not proven in time: then these share it."""
+    worker = SelfPlayWorker(from_table(Config, {"game": "connect4", "selfplay": {"proof_moves": 10}}, "test"))
+    state = worker.game.new_state()
+    policy = np.array([0.5, 0.5, 0, 0, 0, 0, 0])
+    for values, expected in (
+        ([-1, 1, 1, -1, UNPROVEN, -1, -1], [0, 1, 0, 0, 0, 0, 0]),
+        ([-1, -1, 1, -1, UNPROVEN, -1, -1], [0, 0, 0.5, 0, 0.5, 0, 0]),
+        ([-1, -1, UNPROVEN, -1, UNPROVEN, -1, -1], [0, 0, 0.5, 0, 0.5, 0, 0]),
+    ):
+        worker.endgame = SimpleNamespace(values=lambda state, moves, found=values: np.array(found, np.int8))
+        np.testing.assert_array_equal(worker._without_losses(state, 1, policy), expected)
+
+
+def test_proven_positions_are_what_the_solver_says():
+    settings = {"sims": 2, "lanes": 8, "proof_moves": 20_000}
+    worker, solver = SelfPlayWorker(from_table(Config, {"game": "connect4", "selfplay": settings}, "test")), Solver()
+    worker.version = 0
+    worker._evaluate = lambda planes, legal: (np.zeros(legal.shape, np.float32), np.zeros(len(legal), np.float32))
+    proven = 0
+    for payload in worker.play(60, list(range(8))).records:
+        record, state = GameRecord.from_bytes(payload), worker.game.new_state()
+        for ply, move in enumerate(record.moves):
+            if ply >= max(record.proven, 20):  # before, the solver takes long
+                assert record.values[ply] == solver.value(state)
+                proven += 1
+            state.play(int(move))
+    assert proven > 8
