@@ -25,7 +25,7 @@ def disk(tmp_path):
     yield path
     for number, handler in handlers.items():  # the command sets its own
         signal.signal(number, handler)
-    subprocess.run(["umount", path], check=True)
+    subprocess.run(["umount", "--lazy", path], check=True)  # a stopped run's file may still await the collector
 
 
 def test_a_run_survives_a_disk_that_is_full_again_and_again(unbroken, disk, capsys):
