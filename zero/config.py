@@ -77,7 +77,8 @@ class SelfPlayConfig:
     games: int = 256  # games an iteration: between two publications of the network
     lanes: int = 64  # games in lockstep in one worker: the batch of the network
     temperature: float = 1.0  # of the move choice in the first `temperature_plies`
-    temperature_plies: int = 12  # afterwards the search's best move is played
+    temperature_plies: int = 12  # afterwards the search's best move is played, and its root gets no noise
+    temperature_half_life: float = 0.0  # plies in which it halves instead (KataGo); 0 = it stays, then ends
     cache: int = 0  # positions whose evaluation a worker remembers
     end_when_proven: bool = False  # with search.solver: a game ends, with its true result, once the search proved it
     resign_false_rate: float = 0.0  # players resign, this share wrongly (AlphaGo Zero: 0.05); 0 = nobody does
@@ -89,7 +90,8 @@ class SelfPlayConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "sims", "games", "lanes", "resign_moves")
-        at_least(self, 0, "temperature", "temperature_plies", "cache", "proof_moves", "random_plies")
+        at_least(self, 0, "temperature", "temperature_plies", "temperature_half_life", "cache", "proof_moves")
+        at_least(self, 0, "random_plies")
         within(self, 0, self.sims, "fast_sims")
         within(self, 0, 1, "resign_false_rate", "resign_play_on")
         if not 0 < self.full_share <= 1:

@@ -18,6 +18,7 @@ from mcts_ext.playout_cap import PlayoutCap
 from mcts_ext.result import SearchResult
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
+from mcts_ext.temperature import Temperature
 from zero.config import Config
 from zero.games import make_game
 from zero.memory import resident_bytes
@@ -84,6 +85,9 @@ class SelfPlayWorker:
         self.cache = EvaluationCache(self.game, entries) if entries else None
         self.search = Search(self.game, config.selfplay.lanes, config.search, config.seed, cache=self.cache)
         settings = config.selfplay
+        self.temperature = Temperature(
+            settings.temperature, plies=settings.temperature_plies, half_life=settings.temperature_half_life
+        )
         self.cap = PlayoutCap(settings.sims, settings.fast_sims, settings.full_share)
         self.endgame = Endgame(self.game) if settings.proof_moves else None
         self.lanes: dict[int, Lane] = {}
@@ -146,8 +150,8 @@ class SelfPlayWorker:
         searching = [slot for slot, lane in self.lanes.items() if len(lane.moves) >= lane.random_plies]
         total = 0
         for slot in searching:
-            exploring = len(self.lanes[slot].moves) < settings.temperature_plies
             lane = self.lanes[slot]
+            exploring = len(lane.moves) < settings.temperature_plies
             sims, lane.full = self.cap.draw(lane.rng)
             self.search.start(slot, sims, noise=exploring)
             total += sims
@@ -192,11 +196,10 @@ class SelfPlayWorker:
         return ended
 
     def _choose(self, lane: Lane, result: SearchResult) -> int:
-        temperature = self.config.selfplay.temperature
+        temperature = self.temperature(len(lane.moves))
         if self.config.search.root == "puct" and temperature > 0:
-            if len(lane.moves) < self.config.selfplay.temperature_plies:
-                weights = result.visits.astype(np.float64) ** (1 / temperature)
-                return int(lane.rng.choice(len(weights), p=weights / weights.sum()))
+            weights = (result.policy.astype(np.float64) / result.policy.max()) ** (1 / temperature)
+            return int(lane.rng.choice(len(weights), p=weights / weights.sum()))
         return result.best
 
     def _resigned(self, lane: Lane, value: float) -> bool:

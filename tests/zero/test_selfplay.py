@@ -81,3 +81,19 @@ def test_proven_positions_are_what_the_solver_says():
                 proven += 1
             state.play(int(move))
     assert proven > 8
+
+
+@pytest.mark.parametrize("schedule", [{"temperature_plies": 2}, {"temperature_half_life": 1.0}])
+def test_the_temperature_falls(schedule):
+    """Drawn like policy ** (1 / temperature) at first, the best move in the end; also after a search of nothing."""
+    play = {"full_share": 0.5, "sims": 2, "fast_sims": 0, "lanes": 2, **schedule}
+    worker = SelfPlayWorker(from_table(Config, {"game": "connect4", "selfplay": play}, "test"))
+    policy = np.array([0.4, 0.35, 0.25, 0, 0, 0, 0], np.float32)
+    result = SimpleNamespace(policy=policy, best=0)
+
+    def drawn(ply):
+        lane = SimpleNamespace(moves=[0] * ply, rng=np.random.default_rng(ply))
+        return np.bincount([worker._choose(lane, result) for _ in range(2000)], minlength=7) / 2000
+
+    np.testing.assert_allclose(drawn(0), policy, atol=0.04)
+    np.testing.assert_allclose(drawn(8), [1, 0, 0, 0, 0, 0, 0], atol=1e-3)
