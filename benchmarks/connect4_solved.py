@@ -80,12 +80,21 @@ def judge(text, positions):
     return np.array([p["values"][choices[slot].action] == max(p["values"]) for slot, p in enumerate(positions)])
 
 
-def share(kept):
-    """Percent with its 95 % interval (Wilson 1927)."""
-    n, p, z = len(kept), kept.mean(), 1.96
+def interval(n, kept):
+    """The 95 % interval of a share of `n` (Wilson 1927)."""
+    p, z = kept / n, 1.96
     middle, width = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = (middle - width) / (1 + z * z / n), (middle + width) / (1 + z * z / n)
-    return f"{100 * p:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    return (middle - width) / (1 + z * z / n), (middle + width) / (1 + z * z / n)
+
+
+def share(kept):
+    """Percent with its interval."""
+    low, high = interval(len(kept), kept.sum())
+    return f"{100 * kept.mean():.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def read_positions():
+    return [json.loads(line) for line in POSITIONS.read_text().splitlines()]
 
 
 def main():
@@ -95,7 +104,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.make:
         make(arguments.make)
-    positions = [json.loads(line) for line in POSITIONS.read_text().splitlines()]
+    positions = read_positions()
     plies = np.array([len(position["moves"]) for position in positions])
     played = np.array([position["mcts"] for position in positions])
     print(f"| player | all {len(positions)} | from mcts games ({played.sum()}) | plies 8-11 ({(plies < 12).sum()}) |")

@@ -6,6 +6,7 @@ import sys
 
 COMMANDS = {
     "train": ("zero.commands.train", "learn a game from its rules by self-play"),
+    "plan": ("zero.commands.plan", "measure this machine and predict when a training will be how strong"),
     "top": ("zero.commands.top", "watch a training in the terminal: speed, losses, workers, memory, alarms"),
     "play": ("zero.commands.play", "play against it in a window and see what it thinks"),
     "bench": ("zero.commands.bench", "measure rules, search, network or self-play on this machine"),

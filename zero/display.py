@@ -25,6 +25,7 @@ class Status:
     lr: float
     policy_loss: float
     value_loss: float
+    outlook: str = ""  # which rung of the ladder comes next, and when (see `zero.planner.Outlook`)
 
 
 def clock(seconds: float) -> str:
@@ -76,7 +77,8 @@ class LineDisplay(Display):
         print(
             f"{clock(status.seconds)} iteration {status.iteration} {status.phase}: {status.games} games, "
             f"{status.positions_per_s:.0f} positions/s, {status.sims_per_s:.0f} sims/s, {loss_text(status)}, "
-            f"window {status.window} of {status.positions}, left {time_left(status)}",
+            f"window {status.window} of {status.positions}, left {time_left(status)}"
+            f"{status.outlook and ', as strong as ' + status.outlook}",
             file=sys.stderr,
             flush=True,
         )
@@ -122,6 +124,8 @@ class PanelDisplay(Display):
             "learner": f"{status.steps:,} steps",
             "losses": loss_text(status),
         }
+        if status.outlook:
+            rows["as strong as"] = status.outlook
         for name, text in rows.items():
             table.add_row(name, text)
         table.add_row("", ProgressBar(total=1.0, completed=status.progress, width=50))

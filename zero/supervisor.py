@@ -27,12 +27,14 @@ from zero.gate import accepts, play_gate
 from zero.learner import Learner, Losses
 from zero.memory import resident_bytes
 from zero.metrics import Metrics, disk_free_bytes
+from zero.planner import Outlook
 from zero.pool import WorkerPool
 from zero.record import GameRecord
 from zero.replay import Batch, Replay
 from zero.resignation import Calibration
 from zero.run import START, Checkpoint, RunDirectory
 from zero.selfplay import PlayReport
+from zero.strength import nearest_curves
 from zero.work import Work
 
 
@@ -83,6 +85,8 @@ class Supervisor:
         self.match_workers = Workers(backend if isinstance(backend, InlineBackend) else ProcessBackend())
         self.finished: dict[int, GameRecord] = {}  # games of the present iteration
         self.quarantined: set[int] = set()  # numbers of games that the run does without
+        started = (run.root / START).exists()  # from a network that the stored curves do not know
+        self.outlook = Outlook(self.config, [] if started else nearest_curves(self.config))
         self._began = time.monotonic()
         self._iteration_seconds = 0.0
         self._losses = Losses()
@@ -136,6 +140,7 @@ class Supervisor:
         left = [place for index, place in places.items() if index >= self.state.games]
         self.finished = {record.index: record for record in games.fetch(left)}
         self.metrics.resume(self.state.iteration, self.state.steps)
+        self.outlook.update(self.run.metrics())
         self._began = time.monotonic() - self.state.seconds
 
     def _require_network(self) -> None:
@@ -235,6 +240,7 @@ class Supervisor:
         self.run.save_checkpoint(self.state, self.learner.save)
         work.store_seconds = time.monotonic() - stored_from
         self.metrics.iteration(self._metrics(losses, new_positions, self.state.steps - old.steps))
+        self.outlook.update(self.run.metrics())
         self._iteration_seconds = time.monotonic() - began
 
     def _metrics(self, losses: Losses, new_positions: int, steps: int) -> dict:
@@ -376,6 +382,7 @@ class Supervisor:
             lr=self.learner.lr,
             policy_loss=self._losses.parts["policy"],
             value_loss=self._losses.parts["value"],
+            outlook=self.outlook.text(self.seconds),
         )
         self.display.update(status)
         self.metrics.live(lambda: {**asdict(status), **rates, **self._health(), "workers": self.pool.describe()})

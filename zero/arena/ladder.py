@@ -1,6 +1,5 @@
 """The ladder of a run: all its networks and fixed anchors on one scale, games played where they tell most."""
 
-import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,25 +95,23 @@ def _all_met(players: list[str], results: Results) -> bool:
 
 @dataclass(frozen=True)
 class Effort:
-    """What a network of a run had cost when it was made."""
+    """What a network of a run had cost when it was made; `samples`: seen by the learner, `hours` of the wall clock."""
 
     games: int
     network_calls: float
     hours: float
+    positions: int = 0
+    samples: int = 0
 
 
 def efforts(run: RunDirectory) -> dict[int, Effort]:
     """By version, from `metrics.jsonl`; version 0 has cost nothing."""
     found = {0: Effort(0, 0.0, 0.0)}
     calls = 0.0
-    path = run.root / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            metrics = json.loads(line)
-            calls += metrics.get("network_evaluations", 0)
-            found[metrics["iteration"]] = Effort(metrics["games"], calls, metrics["seconds"] / 3600)
-        except (ValueError, KeyError):
-            continue  # a line cut by a kill
+    for line in run.metrics():
+        calls += line.get("network_evaluations", 0)
+        samples = line["steps"] * run.config.learner.batch
+        found[line["iteration"]] = Effort(line["games"], calls, line["seconds"] / 3600, line["positions"], samples)
     return found
 
 

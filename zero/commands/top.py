@@ -105,6 +105,8 @@ def _present(snapshot: "Snapshot"):
                       f"{get('memory_free_share'):.0%} of the machine free",
             "disk": f"{size(get('disk_free_bytes'))} free",
         }
+        if status.get("outlook") and not snapshot.over:
+            rows["as strong as"] = status["outlook"]
     return _grid(rows)
 
 
