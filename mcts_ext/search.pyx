@@ -174,6 +174,11 @@ cdef class Search:
         self._check_running()
         self._stop_slot(self._slot(i))
 
+    def stop_all(self):
+        """Ends all searches now, and drops a batch of `collect` that waits for `apply`."""
+        self._check_running()
+        self._stop_all()
+
     def cancel(self):
         """Ends all started searches as soon as may be, or when `run` begins. Any thread may call it at any time."""
         self.cancelled = 1

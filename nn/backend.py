@@ -56,6 +56,17 @@ def module_of(device):
     return cupy()
 
 
+def cards():
+    """How many cards this process can use."""
+    return 0 if cupy() is None else cupy().cuda.runtime.getDeviceCount()
+
+
+def use_card(number):
+    """What the calling thread puts on "cuda" from now on lies on that card; past the last it begins again with the
+    first. Raises ValueError if there is none."""
+    module_of("cuda").cuda.Device(number % cards()).use()
+
+
 def dtype_of(dtype):
     """`dtype` as numpy's; "bfloat16" is that of the package ml_dtypes, imported when it is first asked for."""
     if dtype == "bfloat16":

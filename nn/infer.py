@@ -14,7 +14,7 @@ from nn.graph.convolution import tower
 from nn.int8 import calibrate
 from nn.tensor import Tensor
 
-_RECORDED_SIZES = 32  # CUDA graphs kept, one per batch size; each holds its own memory
+_RECORDED_SIZES = 32  # CUDA graphs kept, one per size of `recorded_size`; each holds its own memory
 
 
 def compile(module, input_shape, dtype="float32", threads=1, calibration=None):
@@ -99,16 +99,23 @@ class Plan:
 
     def _launches(self, n):
         """What computes a batch of `n` on a card: step by step at first, one CUDA graph for a size that comes back."""
-        if n not in self._recorded:
-            if n not in self._seen:
-                self._seen.add(n)
+        size = recorded_size(n)
+        if size not in self._recorded:
+            if size not in self._seen:
+                self._seen.add(size)
                 return self._outputs_of
             from nn.cuda.capture import Captured
 
             if len(self._recorded) == _RECORDED_SIZES:
                 self._recorded.pop(next(iter(self._recorded)))
-            self._recorded[n] = Captured(self._outputs_of, self._xp.zeros((n, *self.input_shape), np.float32))
-        return self._recorded[n]
+            self._recorded[size] = Captured(self._outputs_of, self._xp.zeros((size, *self.input_shape), np.float32))
+        return self._recorded[size]
+
+
+def recorded_size(n):
+    """The batch size that stands for `n`: the next 2^k or 3 * 2^k. A search's batches have all sizes."""
+    power = 1 << (n - 1).bit_length()
+    return power * 3 // 4 if power >= 4 and n <= power * 3 // 4 else power
 
 
 def _function(node, make_tower):

@@ -75,7 +75,9 @@ class SelfPlayConfig:
     full_share: float = 1.0  # share of moves searched with `sims` and made policy targets (mcts_ext.playout_cap)
     fast_sims: int = 0  # simulations of the other moves, which only bring the game to its result
     games: int = 256  # games an iteration: between two publications of the network
-    lanes: int = 64  # games in lockstep in one worker: the batch of the network
+    lanes: int = 64  # games in lockstep: the batch of the network
+    groups: int = 0  # of so many games in a worker; one searches while the network answers another; 0 = 1, on a card 2
+    threads: int = 0  # of a worker's search; 0 = 1, beside a card 4
     temperature: float = 1.0  # of the move choice in the first `temperature_plies`
     temperature_plies: int = 12  # afterwards the search's best move is played, and its root gets no noise
     temperature_half_life: float = 0.0  # plies in which it halves instead (KataGo); 0 = it stays, then ends
@@ -91,7 +93,7 @@ class SelfPlayConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "sims", "games", "lanes", "resign_moves")
         at_least(self, 0, "temperature", "temperature_plies", "temperature_half_life", "cache", "proof_moves")
-        at_least(self, 0, "random_plies")
+        at_least(self, 0, "random_plies", "groups", "threads")
         within(self, 0, self.sims, "fast_sims")
         within(self, 0, 1, "resign_false_rate", "resign_play_on")
         if not 0 < self.full_share <= 1:

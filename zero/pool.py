@@ -13,13 +13,14 @@ from zero.config import Config
 from zero.errors import UserError
 from zero.games import make_game
 from zero.record import GameRecord
+from zero.resources import Resources
 from zero.selfplay import PlayReport, SelfPlayWorker
 from zero.weights import DamagedWeights, Weights
 
 CHUNK_SECONDS = 0.5  # how long a worker plays before it reports
 DEATHS = 3  # more than this and one for each worker, without a finished game between them, are no accident
 STRIKES = 3  # times a worker may send what is refused, in the whole run; then it gets no successor
-IDLE = PlayReport([], 0, 0, 0, 0.0, 0.0)
+IDLE = PlayReport([], 0, 0, 0, 0.0, 0.0, 0.0)
 
 
 @dataclass(eq=False)
@@ -51,6 +52,7 @@ class WorkerPool:
 
     def __init__(self, backend: Backend, config: Config, size: int, warn: Callable[[str], None]):
         self.backend, self.config, self.size, self.warn = backend, config, size, warn
+        self.resources = Resources.of(config.selfplay)  # of each worker
         self.admission = Admission(make_game(config.game), config)
         self.restarts = 0
         self.strikes: dict[int, int] = {}  # of each worker that has any
@@ -130,7 +132,7 @@ class WorkerPool:
             worker.admitted = []
 
     def _spawn(self, number: int) -> Worker:
-        return Worker(number, self.backend.spawn(SelfPlayWorker, self.config))
+        return Worker(number, self.backend.spawn(SelfPlayWorker, self.config, self.resources))
 
     def _give(self, worker: Worker, version: int, shared: Any, waiting: list[int]) -> None:
         """Starts what a worker without a call should do next, if anything."""
@@ -146,7 +148,8 @@ class WorkerPool:
     def _share(self, busy: int, waiting: list[int]) -> list[int]:
         """More games for a worker that has `busy`: enough to keep its lanes full, few enough to end together."""
         fair = -(-len(waiting) // self.size)
-        room = max(0, min(2 * self.config.selfplay.lanes - busy, max(fair, self.config.selfplay.lanes - busy)))
+        lanes = self.resources.games
+        room = max(0, min(2 * lanes - busy, max(fair, lanes - busy)))
         return [waiting.pop() for _ in range(min(room, len(waiting)))]
 
     def _replace(self, worker: Worker) -> None:

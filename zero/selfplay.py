@@ -5,9 +5,11 @@ worker or on the moment, so that it can be played again.
 """
 
 import hashlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +24,10 @@ from mcts_ext.temperature import Temperature
 from zero.config import Config
 from zero.games import make_game
 from zero.memory import resident_bytes
+from zero.overlap import Player, SameThread, play_in_turns
 from zero.record import GameRecord
 from zero.resignation import NEVER, plays_on
+from zero.resources import Resources
 from zero.weights import Weights
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -60,9 +64,21 @@ class Lane:
     lost: list[int] = field(default_factory=lambda: [0, 0])  # searches in a row that looked lost, of each player
 
 
+@dataclass(eq=False)
+class Group:
+    """Games in lockstep: each in a slot of one search."""
+
+    search: Search
+    lanes: dict[int, Lane] = field(default_factory=dict)  # by slot
+
+
 @dataclass(frozen=True)
 class PlayReport:
-    """What `SelfPlayWorker.play` did: finished games as record bytes, how many it could take on, and its work."""
+    """What `SelfPlayWorker.play` did: finished games as record bytes, how many are not finished, and its work.
+
+    Of `seconds` the network answered `network_seconds` and a search went on in `search_seconds`; with several groups of
+    games both may happen at once.
+    """
 
     records: list[bytes]
     unfinished: int
@@ -70,6 +86,7 @@ class PlayReport:
     sims: int
     seconds: float
     network_seconds: float
+    search_seconds: float
     evaluations: int = 0  # positions that the network was asked about
     batches: int = 0  # in so many calls
     memory: int = 0  # bytes that the worker's process holds
@@ -78,25 +95,32 @@ class PlayReport:
 class SelfPlayWorker:
     """Plays games of one run; `play` returns every so often with those that have ended."""
 
-    def __init__(self, config: Config):
-        self.config = config
+    def __init__(self, config: Config, resources: Resources | None = None):
+        self.config, settings = config, config.selfplay
+        self.resources = resources or Resources.of(settings)
         self.game: Game = make_game(config.game)
-        entries = config.selfplay.cache
-        self.cache = EvaluationCache(self.game, entries) if entries else None
-        self.search = Search(self.game, config.selfplay.lanes, config.search, config.seed, cache=self.cache)
-        settings = config.selfplay
+        self.cache = EvaluationCache(self.game, settings.cache) if settings.cache else None
+        self.groups = [self._make_group() for _ in range(self.resources.groups)]
+        self._executor = ThreadPoolExecutor(1) if self.resources.groups > 1 else SameThread()  # of the network
         self.temperature = Temperature(
             settings.temperature, plies=settings.temperature_plies, half_life=settings.temperature_half_life
         )
         self.cap = PlayoutCap(settings.sims, settings.fast_sims, settings.full_share)
         self.endgame = Endgame(self.game) if settings.proof_moves else None
-        self.lanes: dict[int, Lane] = {}
         self.queue: deque[int] = deque()
         self.version = -1
         self._evaluate: Evaluate | None = None
         self._resign_threshold = NEVER
-        self._network_seconds = 0.0
-        self._evaluations = self._batches = 0
+        self._begin_report()
+
+    def _make_group(self) -> Group:
+        threads = min(self.resources.threads, len(os.sched_getaffinity(0)))
+        return Group(Search(self.game, self.resources.lanes, self.config.search, threads=threads, cache=self.cache))
+
+    @property
+    def unfinished(self) -> int:
+        """Games taken on and not finished."""
+        return len(self.queue) + sum(len(group.lanes) for group in self.groups)
 
     def load(self, weights: Weights) -> None:
         """Takes another network; games in progress are dropped. Raises `DamagedWeights` and keeps the old one."""
@@ -109,32 +133,45 @@ class SelfPlayWorker:
         self.version = weights.version
         if self.cache is not None:
             self.cache.clear()
-        self.lanes.clear()
         self.queue.clear()
+        for group in self.groups:
+            group.lanes.clear()
 
     def play(self, seconds: float, indices: list[int]) -> PlayReport:
         """Takes on more games and plays for about `seconds`, or until none is left."""
         self.queue.extend(indices)
+        self._begin_report()
         begin = time.perf_counter()
-        self._network_seconds = 0.0
-        self._evaluations = self._batches = 0
-        records: list[bytes] = []
-        positions = sims = 0
-        while time.perf_counter() - begin < seconds:
-            self._fill()
-            if not self.lanes:
-                break
-            sims += self._search()
-            positions += len(self.lanes)
-            records.extend(self._move())
+        players = [self._play_group(group, begin + seconds) for group in self.groups]
+        waited = play_in_turns(players, self._timed_evaluate, self._executor)
         elapsed = time.perf_counter() - begin
-        unfinished = len(self.lanes) + len(self.queue)
-        return PlayReport(records, unfinished, positions, sims, elapsed, self._network_seconds, self._evaluations,
-                          self._batches, resident_bytes())
+        return PlayReport(self._records, self.unfinished, self._positions, self._sims, elapsed, self._network_seconds,
+                          elapsed - waited, self._evaluations, self._batches, resident_bytes())
 
-    def _fill(self) -> None:
-        for slot in range(self.config.selfplay.lanes):
-            if slot in self.lanes or not self.queue:
+    def _begin_report(self) -> None:
+        self._records: list[bytes] = []
+        self._network_seconds = 0.0
+        self._positions = self._sims = self._evaluations = self._batches = 0
+
+    def _play_group(self, group: Group, deadline: float) -> Player:
+        """Move after move in all lanes of a group, until the deadline or until there are no games."""
+        search = group.search
+        try:
+            while time.perf_counter() < deadline:
+                self._fill(group)
+                if not group.lanes:
+                    return
+                self._start(group)
+                while len((question := search.collect())[0]):
+                    search.apply(*(yield question))
+                self._positions += len(group.lanes)
+                self._records.extend(self._move(group))
+        finally:
+            search.stop_all()  # if something failed
+
+    def _fill(self, group: Group) -> None:
+        for slot in range(self.resources.lanes):
+            if slot in group.lanes or not self.queue:
                 continue
             index = self.queue.popleft()
             seed = game_seed(self.config.seed, index)
@@ -142,21 +179,19 @@ class SelfPlayWorker:
             settings = self.config.selfplay
             random_plies = int(rng.integers(0, settings.random_plies + 1))
             resigns = settings.resign_false_rate > 0 and not plays_on(seed, settings)
-            self.search.reset(slot, seed=seed)
-            self.lanes[slot] = Lane(index, seed, rng, self.game.new_state(), random_plies, resigns)
+            group.search.reset(slot, seed=seed)
+            group.lanes[slot] = Lane(index, seed, rng, self.game.new_state(), random_plies, resigns)
 
-    def _search(self) -> int:
+    def _start(self, group: Group) -> None:
+        """Starts the searches of the next move of every lane."""
         settings = self.config.selfplay
-        searching = [slot for slot, lane in self.lanes.items() if len(lane.moves) >= lane.random_plies]
-        total = 0
-        for slot in searching:
-            lane = self.lanes[slot]
+        for slot, lane in group.lanes.items():
+            if len(lane.moves) < lane.random_plies:
+                continue
             exploring = len(lane.moves) < settings.temperature_plies
             sims, lane.full = self.cap.draw(lane.rng)
-            self.search.start(slot, sims, noise=exploring)
-            total += sims
-        self.search.run(self._timed_evaluate)
-        return total
+            group.search.start(slot, sims, noise=exploring)
+            self._sims += sims
 
     def _timed_evaluate(self, planes: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         begin = time.perf_counter()
@@ -166,15 +201,15 @@ class SelfPlayWorker:
         self._batches += 1
         return answer
 
-    def _move(self) -> list[bytes]:
+    def _move(self, group: Group) -> list[bytes]:
         """Plays one move in every lane; returns the games that ended."""
         ended = []
-        for slot, lane in list(self.lanes.items()):
+        for slot, lane in list(group.lanes.items()):
             mover, proven = lane.state.to_move, None
             if len(lane.moves) < lane.random_plies:
                 action, value, policy = int(lane.rng.choice(lane.state.legal_actions())), np.nan, None
             else:
-                result = self.search.result(slot)
+                result = group.search.result(slot)
                 action, value = self._choose(lane, result), result.policy_value
                 policy = result.policy if lane.full else None
                 if self.config.selfplay.end_when_proven:
@@ -190,9 +225,9 @@ class SelfPlayWorker:
                 mover, proven = lane.state.to_move, int(lane.state.outcome())
             if proven is not None:
                 ended.append(self._record(lane, proven if mover == 0 else -proven).to_bytes())
-                del self.lanes[slot]
+                del group.lanes[slot]
             else:
-                self.search.play(slot, action)
+                group.search.play(slot, action)
         return ended
 
     def _choose(self, lane: Lane, result: SearchResult) -> int:

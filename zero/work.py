@@ -25,6 +25,7 @@ class Work:
     batches: int = 0
     seconds: float = 0.0  # of all workers
     network_seconds: float = 0.0  # of all workers
+    search_seconds: float = 0.0  # of all workers
     play_seconds: float = 0.0
     learn_seconds: float = 0.0
     data_seconds: float = 0.0  # of learning, spent on making batches
@@ -46,11 +47,12 @@ class Work:
         self.batches += report.batches
         self.seconds += report.seconds
         self.network_seconds += report.network_seconds
+        self.search_seconds += report.search_seconds
         self.play_seconds = time.monotonic() - self.began
 
     def rates(self) -> dict[str, float]:
-        """How fast self-play is, and what its workers' time goes into: `network_busy`, `search_busy` and `idle` add
-        up to 1."""
+        """How fast self-play is, and the shares of its workers' time: `network_busy`, `search_busy` and, without games,
+        `idle`. With one group of games they add up to 1; with several, network and search are busy at once."""
         wall, available = max(self.play_seconds, 1e-9), max(self.workers * self.play_seconds, self.seconds, 1e-9)
         return {
             "positions_per_s": self.positions / wall,
@@ -59,7 +61,7 @@ class Work:
             "batch": self.evaluations / max(1, self.batches),
             "network_share": self.network_seconds / max(self.seconds, 1e-9),
             "network_busy": self.network_seconds / available,
-            "search_busy": (self.seconds - self.network_seconds) / available,
+            "search_busy": self.search_seconds / available,
             "idle": 1 - self.seconds / available,
         }
 

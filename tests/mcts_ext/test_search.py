@@ -221,7 +221,9 @@ def test_wrong_shapes_and_verbs_out_of_turn_are_refused():
     with pytest.raises(ValueError, match=r"values of shape \[2\]: must be \[1\]"):
         search.apply(np.zeros((1, 7)), np.zeros(2))
     search.apply(np.zeros((1, 7)), np.zeros((1, 1)))
-    search.stop(0)
+    assert len(search.collect()[0]) == 1
+    search.stop_all()
+    assert search.active == [] and len(search.collect()[0]) == 0
     for action, message in [(7, "is not in 0..6"), (-1, "is not in 0..6")]:
         with pytest.raises(ValueError, match=message):
             search.play(0, action)

@@ -138,8 +138,8 @@ class WrongResults(SelfPlayWorker):
 
     broken = 1  # how many such games there will be
 
-    def __init__(self, config):
-        super().__init__(config)
+    def __init__(self, *args):
+        super().__init__(*args)
         self.ready, self.sent = [], 0
 
     def play(self, seconds, indices):

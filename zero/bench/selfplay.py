@@ -20,7 +20,8 @@ class SelfPlayBench:
     blocks: int = 4
     channels: int = 48
     sims: int = 32  # simulations a move
-    games: int = 64  # games in lockstep, of each thread
+    games: int = 64  # games in lockstep
+    groups: int = 1  # of so many games in each worker: one searches while the network answers another
     threads: int = 1  # workers side by side, each with its own games and network
     root: str = "gumbel"  # how the root chooses: gumbel or puct
     seconds: float = 10.0
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> int:
         "game": arguments.game,
         "network": {"blocks": arguments.blocks, "channels": arguments.channels},
         "search": {"root": arguments.root},
-        "selfplay": {"sims": arguments.sims, "lanes": arguments.games},
+        "selfplay": {"sims": arguments.sims, "lanes": arguments.games, "groups": arguments.groups},
     }
     config = from_table(Config, table, "command line")
     game = make_game(config.game)
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> int:
     numbers = itertools.count()
 
     def play(worker: SelfPlayWorker) -> PlayReport:
-        room = max(0, 2 * arguments.games - len(worker.lanes) - len(worker.queue))
+        room = max(0, 2 * worker.resources.games - worker.unfinished)
         return worker.play(0.25, [next(numbers) for _ in range(room)])
 
     with ThreadPoolExecutor(arguments.threads) as pool:
@@ -66,19 +67,20 @@ def main(argv: list[str]) -> int:
 
         positions = measure(work, arguments.seconds)
     sims = sum(r.sims for r in reports)
-    network = sum(r.network_seconds for r in reports) / sum(r.seconds for r in reports)
+    seconds = sum(r.seconds for r in reports)
     result = {
         "benchmark": "selfplay",
         "game": game.full_name,
         "network": f"{arguments.blocks}x{arguments.channels}",
         "sims": arguments.sims,
         "games_in_lockstep": arguments.games,
+        "groups": arguments.groups,
         "threads": arguments.threads,
         **per_second("positions", [positions]),
         "sims_per_s": sims / positions.wall_s,
         "sims_per_cpu_s": sims / positions.cpu_s,
-        "network_busy": network,
-        "search_busy": 1 - network,
+        "network_busy": sum(r.network_seconds for r in reports) / seconds,
+        "search_busy": sum(r.search_seconds for r in reports) / seconds,
         "machine": machine(),
     }
     return report(result, arguments.json)
