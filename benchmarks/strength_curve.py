@@ -40,10 +40,12 @@ def spread(run, most):
     and the last one."""
     costs = efforts(run)
     versions = [entry.version for entry in run.weights() if entry.version in costs]
+    if len(versions) <= most:
+        return versions
     hours = np.array([costs[version].hours for version in versions[1:]])
-    wanted = np.geomspace(hours[0], hours[-1], max(1, most - 1))
+    wanted = np.geomspace(hours[-1], hours[0], most - 1)
     nearest = [int(np.abs(np.log(hours / at)).argmin()) + 1 for at in wanted]
-    return sorted({versions[0], versions[-1], *(versions[k] for k in nearest)})
+    return sorted({versions[0], *(versions[k] for k in nearest)})
 
 
 def open_curve(path, run, arguments):
@@ -170,6 +172,8 @@ def main():
     parser.add_argument("--name", help="of the files [the run's]")
     arguments = parser.parse_args()
     run = RunDirectory.open(arguments.run)
+    if arguments.networks < 2:
+        sys.exit("--networks: the untrained and the last one at least, so 2 or more")
     if arguments.kept and run.config.game != "connect4":
         sys.exit("--kept is for Connect Four, the only game with solved positions")
     name = arguments.name or run.root.resolve().name
