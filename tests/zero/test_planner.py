@@ -206,6 +206,9 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert main(["plan", str(path)]) == 0
     assert "No strength curve of tictactoe is stored" in capsys.readouterr().out
     made_curve().write(tmp_path / "a.json")
+    assert main(["plan", str(path), "--budget.minutes", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" ")[0] for line in lines if "past this budget" in line] == ["mcts:1000"]
     assert main(["plan", str(path), "--selfplay.sims", "5", "--json"]) == 0
     printed = capsys.readouterr()
     result = json.loads(printed.out)

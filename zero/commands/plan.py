@@ -115,6 +115,8 @@ def _rung_lines(config: "Config", curves: "list[Curve]", rungs: "list[Rung]") ->
     for rung in rungs:
         calls = _millions(rung.calls.median) if rung.reached else ""
         when = duration(rung.seconds) if rung.reached else "not reached in any stored run"
+        if rung.reached and 0 < 60 * config.budget.minutes < rung.seconds.median:
+            when += ", past this budget"
         lines.append(f"{short_name(rung.opponent):<32}{calls:>15}   {when}")
     lines += [f"{short_name(name):<32}{'':>15}   no stored run met it" for name in _unknown(config, rungs)]
     return lines
