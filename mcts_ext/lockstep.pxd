@@ -16,6 +16,11 @@ cdef struct Batch:
     Engine* engine
     Slot* slots
     int* active                          # [slots that take part]
+    # Of each of these, beside each other: read from the slots, which other threads write, they would cost more than
+    # all else that a batch needs one thread for.
+    uint8_t* going                       # whether its search goes on
+    int* waiting                         # leaves that await their evaluation
+    int* first_group                     # where they are in the batch
     int rows                             # of a group
     size_t row_floats                    # of one position's planes
     float* planes                        # [groups * rows, row_floats]
@@ -28,6 +33,7 @@ cdef struct Batch:
     int* cancelled
 
 
+cdef int keep_going(Batch* batch, int count) noexcept nogil
 cdef int close_holes(Batch* batch, int count) noexcept nogil
 cdef int bad_row(const Batch* batch, int count) noexcept nogil
 cdef void collect_slot(void* batch, int index) noexcept nogil

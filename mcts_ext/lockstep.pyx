@@ -57,6 +57,8 @@ cdef void collect_slot(void* context, int index) noexcept nogil:
         inside += 1
     if not slot.active:                  # the root was proven while leaves waited, and nobody is to wait for them
         abandon(&engine.settings, slot)
+    batch.going[index] = slot.active
+    batch.waiting[index] = slot.waiting
 
 
 cdef void _encode(Batch* batch, Slot* slot, Leaf* leaf, int group) noexcept nogil:
@@ -93,23 +95,30 @@ cdef void _transform(Engine* engine, const Slot* slot, int symmetry, float* plan
         legal[to_action[i]] = slot.mask[i]
 
 
+cdef int keep_going(Batch* batch, int count) noexcept nogil:
+    """Leaves those of `count` slots in the batch whose searches go on; how many they are."""
+    cdef int index, kept = 0
+    for index in range(count):
+        batch.active[kept] = batch.active[index]
+        kept += batch.going[index]
+    return kept
+
+
 cdef int close_holes(Batch* batch, int count) noexcept nogil:
     """Moves the groups of all `count` slots together; how many there are."""
     cdef int leaves = batch.engine.settings.leaves, actions = batch.engine.rules.num_actions
     cdef int index, kept = 0
     cdef size_t row, to_row, rows
-    cdef Slot* slot
     for index in range(count):
-        slot = batch.slots + batch.active[index]
-        slot.first_group = kept
+        batch.first_group[index] = kept
         row = <size_t>index * leaves * batch.rows
         to_row = <size_t>kept * batch.rows
-        rows = <size_t>slot.waiting * batch.rows
+        rows = <size_t>batch.waiting[index] * batch.rows
         if rows and to_row < row:
             memmove(batch.planes + to_row * batch.row_floats, batch.planes + row * batch.row_floats,
                     rows * batch.row_floats * sizeof(float))
             memmove(batch.legal + to_row * actions, batch.legal + row * actions, rows * actions)
-        kept += slot.waiting
+        kept += batch.waiting[index]
     return kept
 
 
@@ -127,13 +136,14 @@ cdef void apply_slot(void* context, int index) noexcept nogil:
         return
     for k in range(slot.waiting):
         leaf = slot.leaves + k
-        value = _read_answer(batch, slot, leaf, slot.first_group + k)
+        value = _read_answer(batch, slot, leaf, batch.first_group[index] + k)
         if batch.cache != NULL:
             store(batch.cache, leaf.key, slot.priors, value)
         expand(engine, slot, leaf, slot.mask, slot.priors)
         finish(engine, slot, leaf, _mixed(engine, slot, leaf, value))
     slot.waiting = 0
     update_active(slot)
+    batch.going[index] = slot.active
 
 
 cdef float _read_answer(const Batch* batch, Slot* slot, const Leaf* leaf, int group) noexcept nogil:
@@ -166,20 +176,24 @@ cdef inline float _mixed(Engine* engine, Slot* slot, Leaf* leaf, float value) no
 cdef int bad_row(const Batch* batch, int count) noexcept nogil:
     """The first row whose value or a legal action's logit is no number, -1 if there is none. Rows of slots that were
     stopped meanwhile count too: an evaluator that is broken should say so."""
-    cdef size_t action, actions = batch.engine.rules.num_actions
+    cdef size_t k, actions = batch.engine.rules.num_actions, entries = count * actions
     cdef const uint8_t* legal = batch.legal
     cdef const float* logits = batch.logits
+    cdef const float* values = batch.values
+    cdef unsigned int bad = 0
     cdef int row
-    cdef unsigned int bad
+    for k in range(entries):             # all threads wait for this: without branches, so that vectors do it
+        bad |= legal[k] & (logits[k] - logits[k] != 0)
     for row in range(count):
-        bad = not -1.001 <= batch.values[row] <= 1.001
-        for action in range(actions):    # without branches: all threads wait for this
-            bad |= legal[action] & (logits[action] - logits[action] != 0)
-        if bad:
+        bad |= not -1.001 <= values[row] <= 1.001
+    if not bad:
+        return -1
+    for row in range(count):
+        if not -1.001 <= values[row] <= 1.001:
             return row
-        legal += actions
-        logits += actions
-    return -1
+        for k in range(row * actions, (row + 1) * actions):
+            if legal[k] and logits[k] - logits[k] != 0:
+                return row
 
 
 # ---- evaluators that need no Python
@@ -200,3 +214,4 @@ cdef void run_slot(void* context, int index) noexcept nogil:
         if slot.simulations == 0:
             expand_root(engine, slot)
         update_active(slot)
+    batch.going[index] = slot.active

@@ -7,14 +7,15 @@
     search.play(i, search.result(i).best)
 """
 cimport cython
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from mcts_ext.backup cimport abandon
 from mcts_ext.cache cimport EvaluationCache
 from mcts_ext.lockstep cimport (
-    NETWORK, ROLLOUT, UNIFORM, Batch, Evaluator, apply_slot, bad_row, close_holes, collect_slot, run_slot, update_active)
+    NETWORK, ROLLOUT, UNIFORM, Batch, Evaluator, apply_slot, bad_row, close_holes, collect_slot, keep_going,
+    run_slot, update_active)
 from mcts_ext.pool cimport Pool
 from mcts_ext.rng cimport mix64, random_unit
 from mcts_ext.root cimport best_edge, lower_confidence_bound, most_visited, policy_target
@@ -56,8 +57,8 @@ cdef class Search:
     cdef Tree spare                      # where a kept subtree is copied to
     cdef Pool pool
     cdef Batch batch
-    cdef int* active_slots
-    cdef int num_active                  # of those, in the batch that waits for its evaluation
+    cdef int num_active                  # slots in the batch that waits for its evaluation
+    cdef bint changed                    # searches were started or stopped since that batch
     cdef int num_rows                    # of that batch
     cdef int cancelled
     cdef bint running
@@ -105,7 +106,10 @@ cdef class Search:
             for i in range(self.n):
                 free_slot(&self.engine, self.slots + i)
         free(self.slots)
-        free(self.active_slots)
+        free(self.batch.active)
+        free(self.batch.going)
+        free(self.batch.waiting)
+        free(self.batch.first_group)
         free_tree(&self.spare)
 
     # ---- one slot
@@ -168,6 +172,7 @@ cdef class Search:
         if not begin(&self.engine, slot):
             raise MemoryError(f"slot {i}: no memory for a tree")
         update_active(slot)
+        self.changed = True
 
     def stop(self, int i):
         """Ends the search of slot i now; its result stands for the simulations done."""
@@ -411,11 +416,14 @@ cdef class Search:
         self.planes = np.zeros((rows, rules.rows, rules.cols, rules.planes), np.float32)
         self.legal = np.zeros((rows, rules.num_actions), np.uint8)
         planes, legal = self.planes, self.legal
-        self.active_slots = <int*>calloc(self.n, sizeof(int))
-        if self.active_slots == NULL:
+        self.batch.active = <int*>calloc(self.n, sizeof(int))
+        self.batch.going = <uint8_t*>calloc(self.n, sizeof(uint8_t))
+        self.batch.waiting = <int*>calloc(self.n, sizeof(int))
+        self.batch.first_group = <int*>calloc(self.n, sizeof(int))
+        if (self.batch.active == NULL or self.batch.going == NULL or self.batch.waiting == NULL
+                or self.batch.first_group == NULL):
             raise MemoryError(f"no memory for {self.n} searches")
         self.batch.engine = &self.engine
-        self.batch.active = self.active_slots
         self.batch.row_floats = <size_t>rules.rows * rules.cols * rules.planes
         self.batch.planes = &planes[0, 0, 0, 0]
         self.batch.legal = &legal[0, 0]
@@ -453,10 +461,14 @@ cdef class Search:
 
     cdef void _gather_active(self):
         cdef int i
+        if not self.changed:
+            self.num_active = keep_going(&self.batch, self.num_active)
+            return
         self.num_active = 0
+        self.changed = False
         for i in range(self.n):
             if self.slots[i].active:
-                self.active_slots[self.num_active] = i
+                self.batch.active[self.num_active] = i
                 self.num_active += 1
 
     cdef void _drop_batch(self):
@@ -469,6 +481,7 @@ cdef class Search:
     cdef void _stop_slot(self, Slot* slot):
         abandon(&self.engine.settings, slot)
         slot.active = False
+        self.changed = True
 
     cdef void _stop_all(self):
         cdef int i
@@ -492,12 +505,13 @@ cdef class Search:
         """Raises EvaluationError for a row of the batch, which is dropped."""
         cdef State state = self.game.new_state()
         cdef Slot* slot
-        cdef int k, i = 0, group = row // self.batch.rows
+        cdef int k, first, i = 0, group = row // self.batch.rows
         for k in range(self.num_active):
-            slot = self.slots + self.active_slots[k]
-            if slot.first_group <= group < slot.first_group + slot.waiting:
-                i = self.active_slots[k]
-                copy_state(self.engine.rules, state.blob, slot.leaves[group - slot.first_group].state)
+            slot = self.slots + self.batch.active[k]
+            first = self.batch.first_group[k]
+            if first <= group < first + slot.waiting:
+                i = self.batch.active[k]
+                copy_state(self.engine.rules, state.blob, slot.leaves[group - first].state)
         self._drop_batch()
         raise EvaluationError(
             f"slot {i}: the evaluator answered value {value} and logits "

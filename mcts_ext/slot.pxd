@@ -41,7 +41,6 @@ cdef struct Slot:
     uint32_t simulations, target         # done; wanted
     Leaf* leaves                         # [settings.leaves]
     int waiting                          # leaves that await their evaluation, the first ones
-    int first_group                      # of the batch: the first of those leaves
     unsigned char* mask                  # scratch [A]
     float* scratch                       # scratch [A]
     float* priors                        # scratch [A]

@@ -4,8 +4,10 @@ A search is made as a program makes it from Python: reset, start, run, result, f
 ours in this process: OpenSpiel's MCTSBot (in C++ with rollouts, in Python with a uniform evaluator) and mctx with pgx.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Annotated, Literal
 
 from zero.errors import UserError
@@ -35,7 +37,7 @@ class Options:
     vs_openspiel: bool = False
     vs_mctx: bool = False
     vs_one_thread: bool = False
-    """Also measures ours with one thread; the ratio is then of wall-clock rates."""
+    """Also measures ours with one thread, which takes turns on the cores; the ratio is then of wall-clock rates."""
     json: bool = False
 
     def __post_init__(self):
@@ -72,7 +74,7 @@ def _yardsticks(game, options: Options) -> dict[str, Callable[[], int]]:
 
     works = {}
     if options.vs_one_thread:
-        works["one_thread"] = ours(game, options, 1)
+        works["one_thread"] = on_each_core(ours(game, options, 1))
     if options.vs_openspiel:
         works["openspiel"] = yardsticks.openspiel(options.game, options.sims, options.evaluator, options.seed)
     if options.vs_mctx:
@@ -96,6 +98,23 @@ def ours(game, options: Options, threads: int) -> Callable[[], int]:
         return sum(search.result(i).simulations for i in range(options.games))
 
     return work
+
+
+def on_each_core(work: Callable[[], int]) -> Callable[[], int]:
+    """`work`, each call on the next core: they are not equally fast where one shares its chip with a neighbour."""
+    if not hasattr(os, "sched_setaffinity"):
+        return work
+    cores = os.sched_getaffinity(0)
+    turns = cycle(sorted(cores))
+
+    def pinned() -> int:
+        os.sched_setaffinity(0, {next(turns)})
+        try:
+            return work()
+        finally:
+            os.sched_setaffinity(0, cores)
+
+    return pinned
 
 
 def _evaluator(game, options: Options):
