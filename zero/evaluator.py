@@ -11,20 +11,27 @@ from nn import infer
 from zero.games import make_game
 from zero.network import Network, load_network, read_about
 
+DTYPES = {"cpu": "float32", "cuda": "bfloat16"}  # of the convolutions' operands; on a card that is tensor cores
+
 
 class NetworkEvaluator:
-    """Compiled inference of one network; `threads` of this machine's cores work on a batch."""
+    """Compiled inference of one network, where the network is; `threads` of this machine's cores work on a batch."""
 
     def __init__(self, network: Network, game: Game, threads: int = 1):
         self.game = game
         shape = (game.rows, game.cols, game.planes)
-        self._plan = infer.compile(network, input_shape=shape, threads=threads)
+        dtype = DTYPES[network.parameters()[0].device]
+        self._plan = infer.compile(network, input_shape=shape, dtype=dtype, threads=threads)
 
     @classmethod
-    def load(cls, path: str | Path, game: str | None = None, threads: int = 1) -> "NetworkEvaluator":
-        """From a weights file; of the game its metadata names. Raises `UserError` if that is not `game`."""
+    def load(cls, path: str | Path, game: str | None = None, threads: int = 1,
+             device: str = "cpu") -> "NetworkEvaluator":  # fmt: skip
+        """From a weights file; of the game its metadata names. Raises `UserError` if that is not `game`, ValueError if
+        there is no such device."""
         made = make_game(game or read_about(path)["game"])
-        return cls(load_network(path, made), made, threads)
+        network = load_network(path, made)
+        network.to(device=device)
+        return cls(network, made, threads)
 
     def __call__(self, planes: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """planes float32 `[n, rows, cols, planes]` -> logits float32 `[n, actions]`, values float32 `[n]`."""

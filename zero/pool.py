@@ -3,7 +3,7 @@ trusted."""
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcts_ext.result import EvaluationError
@@ -14,7 +14,7 @@ from zero.errors import UserError
 from zero.games import make_game
 from zero.record import GameRecord
 from zero.resources import Resources
-from zero.selfplay import PlayReport, SelfPlayWorker
+from zero.selfplay import CardWorker, PlayReport, SelfPlayWorker
 from zero.weights import DamagedWeights, Weights
 
 CHUNK_SECONDS = 0.5  # how long a worker plays before it reports
@@ -48,11 +48,12 @@ class Delivery:
 
 
 class WorkerPool:
-    """`size` self-play workers on a backend; games go to whoever has room. `warn` is told about those who fail."""
+    """`size` self-play workers on a backend, on "cuda" each with a card; games go to whoever has room. `warn` is told
+    about those who fail."""
 
-    def __init__(self, backend: Backend, config: Config, size: int, warn: Callable[[str], None]):
+    def __init__(self, backend: Backend, config: Config, size: int, warn: Callable[[str], None], device: str = "cpu"):
         self.backend, self.config, self.size, self.warn = backend, config, size, warn
-        self.resources = Resources.of(config.selfplay)  # of each worker
+        self.resources = Resources.of(config.selfplay, device)  # of each worker
         self.admission = Admission(make_game(config.game), config)
         self.restarts = 0
         self.strikes: dict[int, int] = {}  # of each worker that has any
@@ -132,7 +133,8 @@ class WorkerPool:
             worker.admitted = []
 
     def _spawn(self, number: int) -> Worker:
-        return Worker(number, self.backend.spawn(SelfPlayWorker, self.config, self.resources))
+        role = CardWorker if self.resources.device == "cuda" else SelfPlayWorker
+        return Worker(number, self.backend.spawn(role, self.config, replace(self.resources, card=number - 1)))
 
     def _give(self, worker: Worker, version: int, shared: Any, waiting: list[int]) -> None:
         """Starts what a worker without a call should do next, if anything."""

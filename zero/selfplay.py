@@ -22,6 +22,7 @@ from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from mcts_ext.temperature import Temperature
 from zero.config import Config
+from zero.errors import UserError
 from zero.games import make_game
 from zero.memory import resident_bytes
 from zero.overlap import Player, SameThread, play_in_turns
@@ -124,11 +125,10 @@ class SelfPlayWorker:
 
     def load(self, weights: Weights) -> None:
         """Takes another network; games in progress are dropped. Raises `DamagedWeights` and keeps the old one."""
-        from zero.evaluator import NetworkEvaluator
         from zero.network import read_about
 
         with weights.as_file() as path:
-            self._evaluate = NetworkEvaluator.load(path, self.config.game)
+            self._evaluate = self._executor.submit(self._read_network, path).result()
             self._resign_threshold = read_about(path)["about"].get("resign_threshold", NEVER)
         self.version = weights.version
         if self.cache is not None:
@@ -136,6 +136,18 @@ class SelfPlayWorker:
         self.queue.clear()
         for group in self.groups:
             group.lanes.clear()
+
+    def _read_network(self, path: str) -> Evaluate:
+        """To be called in the thread that will evaluate: each thread has a card of its own. Raises `UserError`."""
+        from nn.backend import use_card
+        from zero.evaluator import NetworkEvaluator
+
+        try:
+            if self.resources.device == "cuda":
+                use_card(self.resources.card)
+            return NetworkEvaluator.load(path, self.config.game, device=self.resources.device)
+        except ValueError as error:  # there is none
+            raise UserError(str(error)) from None
 
     def play(self, seconds: float, indices: list[int]) -> PlayReport:
         """Takes on more games and plays for about `seconds`, or until none is left."""
@@ -296,3 +308,9 @@ class SelfPlayWorker:
             np.concatenate(probs).astype(np.float16),
             np.array(lane.surprises, np.float16),
         )
+
+
+class CardWorker(SelfPlayWorker):
+    """A self-play worker whose network is on a card."""
+
+    gpus = 1  # what a backend that hands out cards has to give it

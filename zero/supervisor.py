@@ -68,20 +68,22 @@ def make_learner(config: Config, backend: Backend, learners: int, threads: int, 
 
 
 class Supervisor:
-    """Drives a run on a backend with `workers` self-play roles; `should_stop` is asked every half second."""
+    """Drives a run on a backend with `workers` self-play roles, on `device` "cuda" each with a card; `should_stop` is
+    asked every half second."""
 
     def __init__(self, run: RunDirectory, backend: Backend, workers: int, display: Display,
                  should_stop: Callable[[], bool] = lambda: False, metrics: Metrics | None = None, learners: int = 1,
-                 learner_device: str = "cpu"):
+                 learner_device: str = "cpu", device: str = "cpu"):
         self.run, self.config, self.backend, self.display = run, run.config, backend, display
         self.workers, self.should_stop = workers, should_stop
         self.metrics = metrics or Metrics(run)
         self.game = make_game(self.config.game)
         self.replay = Replay(self.game, self.config.replay)
         self.calibration = Calibration(self.game, self.config.selfplay)
-        self.learner = make_learner(self.config, backend, learners, max(1, workers // learners), learner_device)
+        cores = workers if device == "cpu" else backend.capacity
+        self.learner = make_learner(self.config, backend, learners, max(1, cores // learners), learner_device)
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
-        self.pool = WorkerPool(backend, self.config, workers, display.message)
+        self.pool = WorkerPool(backend, self.config, workers, display.message, device)
         self.match_workers = Workers(backend if isinstance(backend, InlineBackend) else ProcessBackend())
         self.finished: dict[int, GameRecord] = {}  # games of the present iteration
         self.quarantined: set[int] = set()  # numbers of games that the run does without

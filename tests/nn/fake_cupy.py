@@ -125,6 +125,24 @@ def is_available():
     return True
 
 
+class cuda:
+    """The part that knows cards: there are two."""
+
+    used = []  # numbers, as threads chose them
+
+    class runtime:
+        @staticmethod
+        def getDeviceCount():
+            return 2
+
+    class Device:
+        def __init__(self, number):
+            self.number = number
+
+        def use(self):
+            cuda.used.append(self.number)
+
+
 class add:
     """The ufunc, with its `at`."""
 

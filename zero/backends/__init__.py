@@ -19,6 +19,7 @@ class Call(Protocol):
 
 class Backend(Protocol):
     capacity: int  # roles that can run at once, each on a core of its own
+    cards: int  # roles that can run at once, each on a graphics card of its own
 
     def spawn(self, role: Callable[..., Any], *args: Any) -> Any:
         """Makes `role(*args)` somewhere and returns a handle to it."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nn.backend import cards
+
 
 @dataclass(eq=False)
 class InlineCall:
@@ -19,6 +21,10 @@ class InlineCall:
 
 class InlineBackend:
     capacity = 1
+
+    @property
+    def cards(self) -> int:
+        return min(1, cards())
 
     def spawn(self, role: Callable[..., Any], *args: Any) -> Any:
         return role(*args)

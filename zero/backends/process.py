@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from nn.backend import cards
 from zero.backends import WorkerDied
 
 
@@ -69,6 +70,10 @@ class ProcessBackend:
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
         self.capacity = len(os.sched_getaffinity(0))
+
+    @property
+    def cards(self) -> int:
+        return cards()
 
     def spawn(self, role: Callable[..., Any], *args: Any) -> ProcessHandle:
         ours, theirs = self._context.Pipe()

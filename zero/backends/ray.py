@@ -110,6 +110,11 @@ class RayBackend:
             raise UserError(f"the cluster has no cores to give: start nodes with ray start --address=...{HELP}")
         return cores
 
+    @property
+    def cards(self) -> int:
+        """The graphics cards the cluster has now."""
+        return int(ray.cluster_resources().get("GPU", 0))
+
     def nodes(self) -> list[Node]:
         """The nodes that are alive."""
         found = [n for n in ray.nodes() if n["Alive"]]

@@ -5,6 +5,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tyro
@@ -21,8 +22,9 @@ class SelfPlayBench:
     channels: int = 48
     sims: int = 32  # simulations a move
     games: int = 64  # games in lockstep
-    groups: int = 1  # of so many games in each worker: one searches while the network answers another
+    groups: int = 0  # of so many games in each worker, see selfplay.groups; 0 = 1, on a card 2
     threads: int = 1  # workers side by side, each with its own games and network
+    device: Literal["cpu", "cuda"] = "cpu"  # where the networks are
     root: str = "gumbel"  # how the root chooses: gumbel or puct
     seconds: float = 10.0
     json: bool = False  # one JSON object on the last line of stdout
@@ -33,6 +35,7 @@ def main(argv: list[str]) -> int:
     from zero.config import Config, from_table
     from zero.games import make_game
     from zero.network import Network, save_network
+    from zero.resources import Resources
     from zero.selfplay import PlayReport, SelfPlayWorker
     from zero.weights import Weights
 
@@ -48,7 +51,8 @@ def main(argv: list[str]) -> int:
         path = Path(directory) / "untrained.safetensors"
         save_network(path, Network(game, config.network, np.random.default_rng(0)), game.full_name)
         weights = Weights.read(path, version=0)
-        workers = [SelfPlayWorker(config) for _ in range(arguments.threads)]
+        resources = Resources.of(config.selfplay, arguments.device)
+        workers = [SelfPlayWorker(config, resources) for _ in range(arguments.threads)]
         for worker in workers:
             worker.load(weights)
     reports: list[PlayReport] = []
@@ -74,8 +78,9 @@ def main(argv: list[str]) -> int:
         "network": f"{arguments.blocks}x{arguments.channels}",
         "sims": arguments.sims,
         "games_in_lockstep": arguments.games,
-        "groups": arguments.groups,
+        "groups": resources.groups,
         "threads": arguments.threads,
+        "device": arguments.device,
         **per_second("positions", [positions]),
         "sims_per_s": sims / positions.wall_s,
         "sims_per_cpu_s": sims / positions.cpu_s,

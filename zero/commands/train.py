@@ -31,10 +31,11 @@ class TrainArguments:
     minutes: float | None = None  # stop after this long; the time before a resume counts
     games: int | None = None  # stop after this many games
     steps: int | None = None  # stop after this many training steps
-    workers: int | None = None  # self-play processes [one for each core]; 1 plays in this process
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # where self-play's networks are; auto: on a card if there is one
+    workers: int | None = None  # self-play processes [one for each core or card]; 1 on a CPU plays in this process
     cluster: str | None = None  # play on a Ray cluster: auto (this machine is part of one) or HOST:PORT of its head
     learners: int = 1  # processes or cluster nodes that share the learning (see learner.max_staleness)
-    learner_device: Literal["cpu", "cuda"] = "cpu"  # where the learners compute; cuda: a card for each
+    learner_device: Literal["cpu", "cuda"] | None = None  # cuda: a card for each learner [as self-play; several: cpu]
     metrics_port: int | None = None  # serve figures for Prometheus on this port of 127.0.0.1; 0 = any free one
     watch: bool = False  # open the window on the run: games, losses and Elo as it learns
     print_config: bool = False  # show the resolved settings and leave
@@ -59,13 +60,13 @@ def main(argv: list[str]) -> int:
         if arguments.start is not None:
             raise UserError("--start is for new runs; one that is resumed goes on from its own network")
         run = RunDirectory.open(arguments.resume)
-        backend = start_backend(arguments)
+        backend, device = start_backend(arguments, run.config)
         if limits:
             run.change_budget(limits)
         if overrides:
             with run.lock():
                 run.grow(configuration.parse_overrides(overrides))
-        return execute(run, backend, arguments)
+        return execute(run, backend, device, arguments)
 
     budget = [word for name, value in limits.items() for word in (f"--budget.{name}", str(value))]
     config = configuration.load(arguments.config, overrides + budget)
@@ -78,14 +79,14 @@ def main(argv: list[str]) -> int:
     require_sound(make_game(config.game))
     if not any(dataclasses.astuple(config.budget)):
         raise UserError(f"{arguments.config}: no end: give --minutes, --games or --steps, or a [budget] in the file")
-    backend = start_backend(arguments)
+    backend, device = start_backend(arguments, config)
     state = None
     if arguments.start is not None:
         from zero.growth import started
 
         state = started(arguments.start, make_game(config.game), config.network)
     run = RunDirectory.create(arguments.run or Path("runs") / arguments.config.stem, config, describe(), state)
-    return execute(run, backend, arguments)
+    return execute(run, backend, device, arguments)
 
 
 def split_settings(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -101,13 +102,19 @@ def split_settings(argv: list[str]) -> tuple[list[str], list[str]]:
     return settings, others
 
 
-def start_backend(arguments: TrainArguments):
-    """Where the workers will run. Raises `UserError` if the cluster cannot be joined."""
+def start_backend(arguments: TrainArguments, config):
+    """Where the workers will run, and their device. Raises `UserError` if the cluster cannot be joined, or if there is
+    no such device."""
     from zero import backends
+    from zero.devices import cluster_device, local_device
 
+    if arguments.cluster:
+        backend = backends.make(arguments.cluster)
+        return backend, cluster_device(arguments.device, backend.cards)
+    device = local_device(arguments.device, config, lambda text: print(text, file=sys.stderr))
     cores = len(os.sched_getaffinity(0))
-    local = "inline" if (arguments.workers or cores) == 1 else "process"
-    return backends.make(arguments.cluster or local)
+    alone = device == "cpu" and (arguments.workers or cores) == 1
+    return backends.make("inline" if alone else "process"), device
 
 
 class StopRequest:
@@ -127,13 +134,14 @@ class StopRequest:
         return self.requested
 
 
-def execute(run, backend, arguments: TrainArguments) -> int:
+def execute(run, backend, device: str, arguments: TrainArguments) -> int:
     """Trains to the end of the budget, then plays the match. Returns the exit code."""
+    from zero.devices import learner_device
     from zero.display import make_display
     from zero.metrics import Metrics
     from zero.supervisor import Stopped, Supervisor
 
-    workers = arguments.workers or backend.capacity
+    workers = arguments.workers or (backend.cards if device == "cuda" else backend.capacity)
     stop = StopRequest()
     if arguments.watch:
         from zero.commands.play import start_watching
@@ -143,14 +151,15 @@ def execute(run, backend, arguments: TrainArguments) -> int:
         metrics = Metrics(run, arguments.metrics_port)
         if metrics.prometheus:
             display.message(f"figures for Prometheus: http://127.0.0.1:{metrics.prometheus.port}/metrics")
-        learners = arguments.learners, arguments.learner_device
-        supervisor = Supervisor(run, backend, workers, display, stop, metrics, *learners)
+        learn_on = learner_device(arguments.learner_device, device, arguments.learners)
+        supervisor = Supervisor(run, backend, workers, display, stop, metrics, arguments.learners, learn_on, device)
         try:
             supervisor.train()
         except Stopped:
             where = f" --cluster {arguments.cluster}" if arguments.cluster else ""
             where += f" --learners {arguments.learners}" if arguments.learners > 1 else ""
-            where += f" --learner-device {arguments.learner_device}" if arguments.learner_device != "cpu" else ""
+            where += f" --device {arguments.device}" if arguments.device != "auto" else ""
+            where += f" --learner-device {arguments.learner_device}" if arguments.learner_device else ""
             display.message(f"Stopped; nothing is lost. To go on: zero train --resume {run.root}{where}")
             return INTERRUPTED
         except OSError as error:
