@@ -75,7 +75,7 @@ class SelfPlayConfig:
     full_share: float = 1.0  # share of moves searched with `sims` and made policy targets (mcts_ext.playout_cap)
     fast_sims: int = 0  # simulations of the other moves, which only bring the game to its result
     games: int = 256  # games an iteration: between two publications of the network
-    lanes: int = 64  # games in lockstep: the batch of the network
+    lanes: int = 64  # games in lockstep: the batch of the network; 0 = measured when a run starts
     groups: int = 0  # of so many games in a worker; one searches while the network answers another; 0 = 1, on a card 2
     threads: int = 0  # of a worker's search; 0 = 1, beside a card 4
     temperature: float = 1.0  # of the move choice in the first `temperature_plies`
@@ -91,9 +91,9 @@ class SelfPlayConfig:
     random_plies: int = 0  # games start with up to this many uniformly random moves, for diversity
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "sims", "games", "lanes", "resign_moves")
+        at_least(self, 1, "sims", "games", "resign_moves")
         at_least(self, 0, "temperature", "temperature_plies", "temperature_half_life", "cache", "proof_moves")
-        at_least(self, 0, "random_plies", "groups", "threads")
+        at_least(self, 0, "random_plies", "lanes", "groups", "threads")
         within(self, 0, self.sims, "fast_sims")
         within(self, 0, 1, "resign_false_rate", "resign_play_on")
         if not 0 < self.full_share <= 1:

@@ -21,8 +21,8 @@ from zero.run import RunDirectory
 
 LIVE_SECONDS = 1.0  # between two states of status.json
 GROUPS = {
-    "self-play": ("games_per_s", "positions_per_s", "sims_per_s", "evaluations_per_s", "batch", "game_length",
-                  "first_player_score", "draws", "policy_entropy"),
+    "self-play": ("games_per_s", "positions_per_s", "sims_per_s", "evaluations_per_s", "batch", "lanes", "groups",
+                  "game_length", "first_player_score", "draws", "policy_entropy"),
     "replay": ("window", "positions", "window_age", "samples_per_position", "tokens"),
     "learner": ("lr", "gradient_norm", "steps_per_s", "samples_per_s", "data_wait"),
     "time": ("play_seconds", "learn_seconds", "store_seconds", "network_busy", "search_busy", "idle"),

@@ -35,6 +35,7 @@ from zero.resignation import Calibration
 from zero.run import START, Checkpoint, RunDirectory
 from zero.selfplay import PlayReport
 from zero.strength import nearest_curves
+from zero.tuning import Tuning
 from zero.work import Work
 
 
@@ -130,6 +131,7 @@ class Supervisor:
         elif (start := self.run.root / START).exists():
             self.learner.load(start)
         self._require_network()
+        self._tune()
         games = self.run.games
         games.repair(self.display.message)
         self.quarantined = games.quarantined()
@@ -155,6 +157,14 @@ class Supervisor:
         except UserError as error:
             self.display.message(f"{error}; it is written again from the checkpoint")
             self._publish()
+
+    def _tune(self) -> None:
+        if self.config.selfplay.lanes:
+            return
+        pool, weights = self.pool, self.run.read_weights(self.state.iteration)
+        tuning = Tuning(self.run.root / "tuning.json", self.config, pool.resources, self.workers)
+        lanes = tuning.lanes(self.backend, weights, lambda: self._look_up("measuring"), self.display.message)
+        pool.resources = replace(pool.resources, lanes=lanes)
 
     def _play_again(self, missing: list[int]) -> dict[int, GameRecord]:
         """Games that the log lost are played once more with the network that played them; they come out the same."""
@@ -264,6 +274,8 @@ class Supervisor:
             "tokens": self.state.tokens,
             **self.work.figures(new_positions, steps * batch, steps),
             **self.learner.report(),
+            "lanes": self.pool.resources.lanes,
+            "groups": self.pool.resources.groups,
             **self._health(),
         }
 
