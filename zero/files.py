@@ -1,10 +1,12 @@
 """Writing files so that a reader, or the next start, never meets half of one."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
+from typing import IO
 
 from nn.save import write_atomically
 
@@ -36,3 +38,14 @@ def rename_directory(temporary: Path, path: Path) -> None:
 def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lock(path: Path) -> IO | None:
+    """The file, which is held until it is closed, or the process dies by whatever death; None if another holds it."""
+    file = open(path, "w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file

@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from nn.save import write_atomically
 from zero.errors import UserError
@@ -18,7 +19,15 @@ SEGMENT_BYTES = 64 << 20
 SYNC_GAMES = 64  # a group of games shares one fsync; a power failure may cost the last group
 QUARANTINED = "quarantined.games"
 REFUSED = "refused.games"
-Place = tuple[int, int, int]  # of a game: which segment, from where, to where
+
+
+class Place(NamedTuple):
+    """Of a game in the log."""
+
+    segment: int
+    start: int
+    end: int
+    checksum: int  # CRC-32 of its record
 
 
 def scan(data: bytes) -> Iterator[tuple[int, int, bytes | None]]:
@@ -87,13 +96,13 @@ class GameLog:
                 if payload is None:
                     warn(f"{path}: {_kind(end, data)}, {end - start} bytes at offset {start} skipped")
                 else:
-                    found[_record(payload, path, start).index] = (number, start, end)
+                    found[_record(payload, path, start).index] = Place(number, start, end, zlib.crc32(payload))
         return found
 
     def fetch(self, places: Iterable[Place]) -> Iterator[GameRecord]:
         """The games at these places, which `places` told and nothing has moved since; memory holds one at a time."""
         paths, opened, file = self.segments(), -1, None
-        for number, start, end in places:
+        for number, start, end, _ in places:
             if number != opened:
                 if file:
                     file.close()

@@ -84,17 +84,20 @@ class Rank:
 class LearnerGroup:
     """A run's learner, spread over `size` ranks of a backend; to be used like a `Learner`."""
 
+    rank: type = Rank
+
     def __init__(self, backend: Backend, config: Config, size: int, threads: int = 1):
         if config.learner.batch < size:
             raise UserError(f"--learners {size}: more than learner.batch = {config.learner.batch}")
         self.backend, self.config, self.threads = backend, config, threads
         self.copy = Learner(make_game(config.game), config, threads)  # what is written to files
         self._copied = True
-        self.ranks = [self._spawn() for _ in range(size)]
+        self.places = backend.reserve(self.rank, size)
+        self.ranks = [self._spawn(place) for place in self.places]
         self._connect()
 
-    def _spawn(self) -> Any:
-        return self.backend.spawn(Rank, self.config, self.threads)
+    def _spawn(self, place: Any) -> Any:
+        return self.backend.spawn_on(place, self.rank, self.config, self.threads)
 
     def _connect(self) -> None:
         """Lets the ranks find each other, where they speak without the driver; again after one was replaced."""
@@ -107,6 +110,7 @@ class LearnerGroup:
     def close(self) -> None:
         for handle in self.ranks:
             self.backend.kill(handle)
+        self.backend.release(self.places)
 
     # a step
 
@@ -151,7 +155,7 @@ class LearnerGroup:
                 self._ask(self.ranks[k], "abandon")
         for k in set(range(len(self.ranks))) - set(living):
             self.backend.kill(self.ranks[k])
-            self.ranks[k] = self._spawn()
+            self.ranks[k] = self._spawn(self.places[k])
         self._connect()
         state = self.backend.share(self._ask(self.ranks[source], "state"))
         for k, handle in enumerate(self.ranks):

@@ -4,7 +4,6 @@ Written against CuPy's documented interface (`cupy.cuda.nccl`); machines with se
 """
 
 import time
-from typing import Any
 
 from nn.backend import array_module
 from zero.config import Config
@@ -105,8 +104,7 @@ class CardRank:
 class CardGroup(LearnerGroup):
     """A `LearnerGroup` whose ranks have a card each. The driver carries NCCL's id between them, and nothing else."""
 
-    def _spawn(self) -> Any:
-        return self.backend.spawn(CardRank, self.config, self.threads)
+    rank = CardRank
 
     def _connect(self) -> None:
         unique_id, size = self._ask(self.ranks[0], "unique_id"), len(self.ranks)

@@ -94,17 +94,18 @@ class AsynchronousLearner:
         self.backend, self.config, self.threads = backend, config, threads
         self.copy = Learner(make_game(config.game), config, threads)  # the optimiser of the last `_fetch`
         self.slices = slices(self.copy.optimizer.flat.size, size)
-        self.shards = [self._spawn_shard(part) for part in self.slices]
-        self.replicas = [self._spawn_replica() for _ in range(size)]
+        self.places = backend.reserve(Replica, size)  # each for a shard and a replica
+        self.shards = [self._spawn_shard(k) for k in range(size)]
+        self.replicas = [self._spawn_replica(k) for k in range(size)]
         self.version = 0  # steps taken
         self.staleness: list[int] = []  # of the gradients since the last report
         self._fetched = True
 
-    def _spawn_replica(self) -> Any:
-        return self.backend.spawn(Replica, self.config, self.threads)
+    def _spawn_replica(self, k: int) -> Any:
+        return self.backend.spawn_on(self.places[k], Replica, self.config, self.threads)
 
-    def _spawn_shard(self, part: slice) -> Any:
-        handle = self.backend.spawn(ParameterShard, self.config.learner)
+    def _spawn_shard(self, k: int) -> Any:
+        handle, part = self.backend.spawn_on(self.places[k], ParameterShard, self.config.learner), self.slices[k]
         optimizer = self.copy.optimizer
         state = {name: array[part] if array.ndim else array for name, array in optimizer.state_dict().items()}
         self._result(self.backend.call(handle, "restore", optimizer.flat[part], state))
@@ -117,6 +118,7 @@ class AsynchronousLearner:
     def close(self) -> None:
         for handle in self.shards + self.replicas:
             self.backend.kill(handle)
+        self.backend.release(self.places)
 
     # steps
 
@@ -155,9 +157,9 @@ class AsynchronousLearner:
 
     def _replace(self, handle: Any) -> Any:
         self.backend.kill(handle)
-        fresh = self._spawn_replica()
-        self.replicas[self.replicas.index(handle)] = fresh
-        return fresh
+        k = self.replicas.index(handle)
+        self.replicas[k] = self._spawn_replica(k)
+        return self.replicas[k]
 
     def _take(self, gradient: Gradient, staleness: int, progress: float) -> bool:
         """Pushes a gradient to the shards, unless it is too old."""
@@ -174,7 +176,7 @@ class AsynchronousLearner:
                 values = self._result(call)
             except WorkerDied:  # its parameters are here; its optimiser goes on from the last checkpoint's
                 self.backend.kill(self.shards[k])
-                self.shards[k] = self._spawn_shard(part)
+                self.shards[k] = self._spawn_shard(k)
                 values = self._result(self.backend.call(self.shards[k], "push", scaled[part], lr))
             optimizer.flat[part] = values
         statistics = zip(self.copy.statistics(), gradient.statistics, strict=True)
@@ -208,7 +210,7 @@ class AsynchronousLearner:
         self.copy.load(path)
         for handle in self.shards:
             self.backend.kill(handle)
-        self.shards = [self._spawn_shard(part) for part in self.slices]
+        self.shards = [self._spawn_shard(k) for k in range(len(self.slices))]
         self._fetched = True
 
     def _fetch(self) -> None:
@@ -216,11 +218,11 @@ class AsynchronousLearner:
         if self._fetched:
             return
         states = []
-        for k, part in enumerate(self.slices):
+        for k in range(len(self.shards)):
             try:
                 states.append(self._result(self.backend.call(self.shards[k], "state")))
             except WorkerDied:
-                self.shards[k] = self._spawn_shard(part)
+                self.shards[k] = self._spawn_shard(k)
                 states.append(self._result(self.backend.call(self.shards[k], "state")))
         joined = {name: np.concatenate([s[name] for s in states]) if states[0][name].ndim else states[0][name]
                   for name in states[0]}  # fmt: skip

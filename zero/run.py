@@ -4,7 +4,6 @@
     weights/NNNNNN.safetensors + index.jsonl (SHA-256)     checkpoints/NNNNNN/   matches/
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,11 +17,12 @@ from nn.save import save, write_atomically
 from zero import config as configuration
 from zero.config import Config
 from zero.errors import UserError
-from zero.files import rename_directory, sha256, write_json
+from zero.files import lock, rename_directory, sha256, write_json
 from zero.game_log import GameLog
 from zero.weights import Weights
 
 KEEP_CHECKPOINTS = 3
+LOCK = ".lock"
 START = "start.safetensors"  # of a run whose network does not start from nothing: a checkpoint with the network alone
 GROWS = ("network.blocks", "network.channels")  # what may become larger in a run (see zero.growth)
 
@@ -123,12 +123,11 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held while a process trains here. Raises `UserError` if another does; the kernel frees it at any death."""
-        with open(self.root / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{self.root}: another process is training in this run") from None
+        """Held while a process trains here. Raises `UserError` if another does."""
+        held = lock(self.root / LOCK)
+        if held is None:
+            raise UserError(f"{self.root}: another process is training in this run")
+        with held:
             yield
 
     # metrics
@@ -206,6 +205,9 @@ class RunDirectory:
         state = vars(checkpoint) | {"sha256": sha256(temporary / "learner.safetensors")}
         write_json(temporary / "state.json", state)
         rename_directory(temporary, parent / f"{checkpoint.iteration:06d}")
+        self.thin_checkpoints()
+
+    def thin_checkpoints(self) -> None:
         for old in self._checkpoints()[:-KEEP_CHECKPOINTS]:
             shutil.rmtree(old)
 

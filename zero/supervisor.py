@@ -19,6 +19,7 @@ from zero.backends import Backend
 from zero.backends.inline import InlineBackend
 from zero.backends.process import ProcessBackend
 from zero.config import Config
+from zero.copies import Copies
 from zero.display import Display, Status
 from zero.errors import UserError
 from zero.game_log import REFUSED
@@ -74,7 +75,7 @@ class Supervisor:
 
     def __init__(self, run: RunDirectory, backend: Backend, workers: int, display: Display,
                  should_stop: Callable[[], bool] = lambda: False, metrics: Metrics | None = None, learners: int = 1,
-                 learner_device: str = "cpu", device: str = "cpu"):
+                 learner_device: str = "cpu", device: str = "cpu", stores: str | None = None):
         self.run, self.config, self.backend, self.display = run, run.config, backend, display
         self.workers, self.should_stop = workers, should_stop
         self.metrics = metrics or Metrics(run)
@@ -84,9 +85,10 @@ class Supervisor:
         cores = workers if device == "cpu" else backend.capacity
         self.learner = make_learner(self.config, backend, learners, max(1, cores // learners), learner_device)
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
+        self.copies = Copies(run, backend, stores, display.message)
         self.pool = WorkerPool(backend, self.config, workers, display.message, device)
         self.match_workers = Workers(backend if isinstance(backend, InlineBackend) else ProcessBackend())
-        self.finished: dict[int, GameRecord] = {}  # games of the present iteration
+        self.finished: dict[int, GameRecord] = {}  # games that are stored and not learned from yet
         self.quarantined: set[int] = set()  # numbers of games that the run does without
         started = (run.root / START).exists()  # from a network that the stored curves do not know
         self.outlook = Outlook(self.config, [] if started else nearest_curves(self.config))
@@ -118,6 +120,7 @@ class Supervisor:
             raise
         finally:
             self.pool.close()
+            self.copies.close()
             self.match_workers.close()
             self.learner.close()
             self.run.games.close()
@@ -134,6 +137,7 @@ class Supervisor:
         self._tune()
         games = self.run.games
         games.repair(self.display.message)
+        self.copies.open()
         self.quarantined = games.quarantined()
         places = games.places(self.display.message)
         wanted = [index for index in range(self.state.games) if index not in self.quarantined]
@@ -184,10 +188,12 @@ class Supervisor:
         for delivery in self.pool.play(self.run.read_weights(version), indices):
             for record in delivery.records:
                 self.run.games.append(record)
+                self.copies.add(record)
                 into[record.index] = record
             if delivery.withdrawn:
                 self._refused += len(delivery.withdrawn)
                 self.run.games.keep_aside(REFUSED, self.run.games.take_out(delivery.withdrawn))
+                self.copies.withdraw(delivery.withdrawn)
                 for index in delivery.withdrawn:
                     del into[index]
             yield delivery.report
@@ -222,6 +228,7 @@ class Supervisor:
     def _look_up(self, phase: str, losses: Losses | None = None) -> None:
         """Shows how things are. Raises `Stopped` when asked to stop."""
         self._show(phase, losses)
+        self.copies.pump()
         if self.should_stop():
             raise Stopped
 
@@ -234,11 +241,11 @@ class Supervisor:
         self._play()
         old = self.state
         old_positions = self.replay.positions
-        for index in sorted(self.finished):
-            self._add(self.finished[index])
-            work.add_game(self.finished[index])
+        for index in sorted(index for index in self.finished if index < self._next_game()):
+            record = self.finished.pop(index)
+            self._add(record)
+            work.add_game(record)
         new_positions = self.replay.positions - old_positions
-        self.finished.clear()
         tokens = self.state.tokens + new_positions * self.config.replay.samples_per_position
         losses, tokens = self._learn(progress, tokens)
         self._show("storing")
@@ -253,6 +260,7 @@ class Supervisor:
         work.store_seconds = time.monotonic() - stored_from
         self.metrics.iteration(self._metrics(losses, new_positions, self.state.steps - old.steps))
         self.outlook.update(self.run.metrics())
+        self.copies.commit()
         self._iteration_seconds = time.monotonic() - began
 
     def _metrics(self, losses: Losses, new_positions: int, steps: int) -> dict:
@@ -290,6 +298,7 @@ class Supervisor:
             "strikes": sum(self.pool.strikes.values()),
             "refused_games": self._refused,
             "quarantined_games": len(self.quarantined),
+            **self.copies.report(),
         }
 
     def _window_age(self) -> float:

@@ -94,10 +94,10 @@ class Mortal(Rank):
 class MortalGroup(LearnerGroup):
     at = [5]
 
-    def _spawn(self):
+    def _spawn(self, place):
         if self.at:
-            return self.backend.spawn(Mortal, self.config, self.threads, self.at.pop())
-        return super()._spawn()
+            return self.backend.spawn_on(place, Mortal, self.config, self.threads, self.at.pop())
+        return super()._spawn(place)
 
 
 EXCHANGES = 1 + 2 * 9 + 1  # counts, 9 batch normalisations forward and back, gradients

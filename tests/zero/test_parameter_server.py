@@ -71,11 +71,11 @@ class MortalReplica(Replica):
 class Mortal(AsynchronousLearner):
     replica_deaths = 0
 
-    def _spawn_replica(self):
+    def _spawn_replica(self, k):
         if self.replica_deaths:
             self.replica_deaths -= 1
             return self.backend.spawn(MortalReplica, self.config, self.threads)
-        return super()._spawn_replica()
+        return super()._spawn_replica(k)
 
 
 def test_a_replica_and_a_shard_that_die_are_replaced():
@@ -106,7 +106,7 @@ def test_replicas_that_keep_dying_stop_the_run():
 
     server = Broken(backends.make("inline"), config, 1)
     server.backend = backends.make("process")
-    server.replicas = [server._spawn_replica()]
+    server.replicas = [server._spawn_replica(0)]
     try:
         with pytest.raises(UserError, match="--resume"):
             list(server.steps(batches(config, 1), 0.5))

@@ -201,3 +201,14 @@ def test_damage_to_any_part_of_a_run_is_mended(unbroken, tmp_path, damage, words
     assert words is None or words in "\n".join(messages)
     assert games(run) == games(unbroken) and weights(run) == weights(unbroken)
     assert [line["iteration"] for line in run.metrics()] == [1, 2, 3, 4]
+
+
+def test_games_beyond_an_older_checkpoint_wait_for_their_iteration(unbroken, tmp_path):
+    """Two checkpoints are lost, the games of both iterations are there: none is played twice or learned from early."""
+    root = tmp_path / "older"
+    shutil.copytree(unbroken.root, root)
+    for name in ("000003", "000004"):
+        shutil.rmtree(root / "checkpoints" / name)
+    run = train(root)
+    assert games(run) == games(unbroken) and weights(run) == weights(unbroken)
+    assert len(list(run.games.read(print))) == 96

@@ -36,6 +36,35 @@ class Backend(Protocol):
     def kill(self, handle: Any) -> None:
         """Ends the role at once."""
 
+    def reserve(self, role: Callable[..., Any], count: int) -> Sequence[Any]:
+        """Places for `count` such roles that work together: all of them or, as `UserError`, none. The cores there are
+        not theirs alone."""
+
+    def spawn_on(self, place: Any, role: Callable[..., Any], *args: Any) -> Any:
+        """`spawn` there and nowhere else; a place takes several roles, and another one after one died."""
+
+    def release(self, places: Sequence[Any]) -> None:
+        """Gives reserved places back."""
+
+    def disks(self) -> Sequence[Any]:
+        """Places on other machines that have a disk to keep things on."""
+
+
+class OneMachine:
+    """What backends of this machine have in common: any place is as good as another."""
+
+    def reserve(self, role: Callable[..., Any], count: int) -> Sequence[Any]:
+        return [None] * count
+
+    def spawn_on(self, place: Any, role: Callable[..., Any], *args: Any) -> Any:
+        return self.spawn(role, *args)
+
+    def release(self, places: Sequence[Any]) -> None:
+        pass
+
+    def disks(self) -> Sequence[Any]:
+        return []
+
 
 def make(name: str) -> Backend:
     """`inline` (this process), `process` (one for each role on this machine), or the address of a Ray cluster:

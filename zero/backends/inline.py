@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nn.backend import cards
+from zero.backends import OneMachine
 
 
 @dataclass(eq=False)
@@ -19,7 +20,7 @@ class InlineCall:
         return self.value
 
 
-class InlineBackend:
+class InlineBackend(OneMachine):
     capacity = 1
 
     @property

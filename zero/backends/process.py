@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from nn.backend import cards
-from zero.backends import WorkerDied
+from zero.backends import OneMachine, WorkerDied
 
 
 def serve(pipe: Connection, role: Callable[..., Any], args: tuple) -> None:
@@ -66,7 +66,7 @@ class ProcessCall:
         return value
 
 
-class ProcessBackend:
+class ProcessBackend(OneMachine):
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("spawn")
         self.capacity = len(os.sched_getaffinity(0))

@@ -3,6 +3,7 @@
 Ray starts a role again on no account: a role that died is `WorkerDied`, and who spawned it decides.
 """
 
+import functools
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")
 try:
     import ray
     from ray import exceptions
+    from ray.util.placement_group import placement_group, remove_placement_group
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 except ImportError as error:
     raise UserError(f"--cluster needs Ray ({error}); install it: pip install 'zero-engine[cluster]'") from None
 
@@ -26,6 +29,9 @@ HELP = (
     ". The head is started by `RAY_AUTH_MODE=token ray start --head`; ~/.ray/auth_token, Python and Ray must be the "
     "same on all machines (docs/cluster.md)"
 )
+
+MEMORY = 256 << 20  # bytes that a learner asks a node for, so that one with little left is passed over
+PATIENCE = 60.0  # seconds until learners must have found their places
 
 
 class Host:
@@ -78,6 +84,12 @@ def check_reachable(address: str) -> None:
         raise UserError(f"--cluster {address}: {error.strerror or error}; nothing answers there{HELP}") from None
 
 
+@functools.cache
+def actor(role: type) -> Any:
+    """`Host` under the name of the role, which `ps` and Ray's tools then show."""
+    return ray.remote(type(role.__name__, (Host,), {}))
+
+
 @dataclass(frozen=True)
 class Node:
     """A machine of the cluster."""
@@ -85,6 +97,15 @@ class Node:
     address: str
     id: str
     cores: int  # that it gives to roles
+    disk: bool  # whether replay stores may use its disk
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A reserved place: one of a placement group."""
+
+    group: Any
+    index: int
 
 
 class RayBackend:
@@ -100,7 +121,6 @@ class RayBackend:
             ray.init(address=address, log_to_driver=False, logging_level="critical", ignore_reinit_error=True)
         except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:
             raise UserError(f"--cluster {address}: {summary(error)}{HELP}") from None
-        self._actor = ray.remote(Host)
 
     @property
     def capacity(self) -> int:
@@ -117,23 +137,43 @@ class RayBackend:
 
     def nodes(self) -> list[Node]:
         """The nodes that are alive."""
-        found = [n for n in ray.nodes() if n["Alive"]]
-        return [Node(n["NodeManagerAddress"], n["NodeID"], int(n["Resources"].get("CPU", 0))) for n in found]
+        found = [(n["NodeManagerAddress"], n["NodeID"], n["Resources"]) for n in ray.nodes() if n["Alive"]]
+        return [Node(address, id, int(has.get("CPU", 0)), "disk" in has) for address, id, has in found]
+
+    def disks(self) -> list[Node]:
+        """Nodes other than the driver's that were started with `--resources '{"disk": 1}'`."""
+        here = ray.get_runtime_context().get_node_id()
+        return [node for node in self.nodes() if node.disk and node.id != here]
 
     def spawn(self, role: Callable[..., Any], *args: Any) -> Any:
         """On a core of its own, and with the cards `role.gpus` asks for, on whichever node has the most to spare."""
         cards = getattr(role, "gpus", 0)
         return self._spawn(role, args, num_cpus=1, num_gpus=cards, scheduling_strategy="SPREAD")
 
-    def spawn_on(self, node: Node, role: Callable[..., Any], *args: Any) -> Any:
-        """On that node and no other, beside whatever runs there."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    def reserve(self, role: Callable[..., Any], count: int) -> list[Bundle]:
+        """Roles with cards come together on as few machines as can be, for what they say to each other goes fastest
+        inside one; others are spread, for each computes with all the cores it finds."""
+        cards = getattr(role, "gpus", 0)
+        bundle = {"GPU": cards} if cards else {"memory": MEMORY}
+        group = placement_group([bundle] * count, strategy="PACK" if cards else "SPREAD")
+        if not group.wait(PATIENCE):
+            remove_placement_group(group)
+            what = f"{cards} graphics card" if cards else f"{MEMORY >> 20} MB of memory"
+            raise UserError(f"the cluster has no room for {count} learners: each needs {what}")
+        return [Bundle(group, index) for index in range(count)]
 
-        there = NodeAffinitySchedulingStrategy(node.id, soft=False)
-        return self._spawn(role, args, num_cpus=0, scheduling_strategy=there)
+    def release(self, places: Sequence[Bundle]) -> None:
+        remove_placement_group(places[0].group)
+
+    def spawn_on(self, place: Node | Bundle, role: Callable[..., Any], *args: Any) -> Any:
+        if isinstance(place, Node):
+            where = NodeAffinitySchedulingStrategy(place.id, soft=False)
+        else:
+            where = PlacementGroupSchedulingStrategy(place.group, placement_group_bundle_index=place.index)
+        return self._spawn(role, args, num_cpus=0, num_gpus=getattr(role, "gpus", 0), scheduling_strategy=where)
 
     def _spawn(self, role: Callable[..., Any], args: tuple, **placement: Any) -> Any:
-        return self._actor.options(max_restarts=0, max_task_retries=0, **placement).remote(role, *args)
+        return actor(role).options(max_restarts=0, max_task_retries=0, **placement).remote(role, *args)
 
     def share(self, value: Any) -> Any:
         return ray.put(value)

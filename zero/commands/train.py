@@ -34,6 +34,7 @@ class TrainArguments:
     device: Literal["auto", "cpu", "cuda"] = "auto"  # where self-play's networks are; auto: on a card if there is one
     workers: int | None = None  # self-play processes [one for each core or card]; 1 on a CPU plays in this process
     cluster: str | None = None  # play on a Ray cluster: auto (this machine is part of one) or HOST:PORT of its head
+    stores: str | None = None  # keep copies of the run in this directory of every other node with a disk
     learners: int = 1  # processes or cluster nodes that share the learning (see learner.max_staleness)
     learner_device: Literal["cpu", "cuda"] | None = None  # cuda: a card for each learner [as self-play; several: cpu]
     metrics_port: int | None = None  # serve figures for Prometheus on this port of 127.0.0.1; 0 = any free one
@@ -152,11 +153,13 @@ def execute(run, backend, device: str, arguments: TrainArguments) -> int:
         if metrics.prometheus:
             display.message(f"figures for Prometheus: http://127.0.0.1:{metrics.prometheus.port}/metrics")
         learn_on = learner_device(arguments.learner_device, device, arguments.learners)
-        supervisor = Supervisor(run, backend, workers, display, stop, metrics, arguments.learners, learn_on, device)
+        supervisor = Supervisor(run, backend, workers, display, stop, metrics, arguments.learners, learn_on, device,
+                                arguments.stores)
         try:
             supervisor.train()
         except Stopped:
             where = f" --cluster {arguments.cluster}" if arguments.cluster else ""
+            where += f" --stores {arguments.stores}" if arguments.stores else ""
             where += f" --learners {arguments.learners}" if arguments.learners > 1 else ""
             where += f" --device {arguments.device}" if arguments.device != "auto" else ""
             where += f" --learner-device {arguments.learner_device}" if arguments.learner_device else ""
