@@ -1,8 +1,10 @@
-"""What limits a run that grows: self-play on several processes, the game log, admission, sums over learners.
+"""What limits a run that grows: self-play on several processes and Ray nodes, the game log, admission, sums over
+learners.
 
     python benchmarks/scaling.py selfplay [--workers 1 2] [--config configs/connect4.toml]
     python benchmarks/scaling.py games    [--game go9]     # what the driver does with each
     python benchmarks/scaling.py sums     [--ranks 2] [--cluster auto]   # all-reduce of one array, by its size
+    python benchmarks/scaling.py nodes    [--nodes 2 3]    # the same games on so many Ray nodes of this machine
 
 The figures of docs/scaling.md come from here. Lines for people go to stderr, one JSON object to stdout.
 """
@@ -10,10 +12,14 @@ The figures of docs/scaling.md come from here. Lines for people go to stderr, on
 import argparse
 import itertools
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
+import zlib
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +32,10 @@ from zero.game_log import GameLog
 from zero.games import make_game
 from zero.network import Network, save_network
 from zero.pool import WorkerPool
-from zero.record import GameRecord
+from zero.record import GameRecord, frame
 from zero.replay import Replay
 from zero.selfplay import game_seed
+from zero.store import ReplayStore
 from zero.weights import Weights
 
 
@@ -36,15 +43,19 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def untrained(settings: config.Config, directory: Path) -> Weights:
+    path, game = directory / "untrained.safetensors", make_game(settings.game)
+    save_network(path, Network(game, settings.network, np.random.default_rng(0)), game.name)
+    return Weights.read(path, 0)
+
+
 class Players:
     """A pool of worker processes with an untrained network, its games admitted and stored as in a training."""
 
     def __init__(self, settings: config.Config, workers: int, directory: Path):
-        path, game = directory / "untrained.safetensors", make_game(settings.game)
-        save_network(path, Network(game, settings.network, np.random.default_rng(0)), game.name)
         self.pool = WorkerPool(backends.make("process"), settings, workers, say)
         self.log = GameLog(directory / f"games-{workers}")
-        self.deliveries = self.pool.play(Weights.read(path, 0), list(range(1_000_000)))
+        self.deliveries = self.pool.play(untrained(settings, directory), list(range(1_000_000)))
         self.games = self.plies = 0
 
     def play(self, seconds: float) -> dict[str, float]:
@@ -197,10 +208,123 @@ def sums(arguments: argparse.Namespace) -> dict:
     return {"ranks": arguments.ranks, "backend": arguments.cluster or "process", "sizes_mb": rows}
 
 
+class Team:
+    """A driver, in a process of its own, with its workers there (`inline`) or on a cluster."""
+
+    def __init__(self, settings: config.Config, where: str, workers: int, weights: Weights, directory: Path):
+        self.pool, self.weights = WorkerPool(backends.make(where), settings, workers, say), weights
+        self.log = GameLog(directory)
+
+    def play(self, indices: Iterable[int]) -> tuple[float, int, int]:
+        """CPU seconds of this process, network evaluations, and a checksum of the games."""
+        begin, evaluations, checksum = time.process_time(), 0, 0
+        for delivery in self.pool.play(self.weights, list(indices)):
+            evaluations += delivery.report.evaluations
+            for record in delivery.records:
+                self.log.append(record)
+                checksum ^= zlib.crc32(record.to_bytes())
+        self.log.sync()
+        return time.process_time() - begin, evaluations, checksum
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """What these processes of this machine have taken so far."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])  # utime, stime
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def nodes(arguments: argparse.Namespace) -> dict:
+    """The same games by one process, by N nodes, and by N processes that know nothing of each other: what the last
+    take longer is the machine's doing, its cores being shared. Start-up and the first games do not count."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests" / "zero"))
+    from ray_cluster import Cluster, descendants
+
+    settings, local = config.load(arguments.config), backends.make("process")
+    games, checksums = range(1000, 1000 + arguments.games), set()
+    rows: dict[str, list[dict[str, float]]] = {}
+
+    def run(name: str, where: str, teams: int, workers: int) -> None:
+        handles = [local.spawn(Team, settings, where, workers, weights, Path(directory) / f"{name}-{len(rows)}-{k}")
+                   for k in range(teams)]  # fmt: skip
+
+        def play(indices: range) -> list[tuple]:
+            calls = [local.call(h, "play", indices[k::teams]) for k, h in enumerate(handles)]
+            return [call.result() for call in calls]
+
+        play(range(8 * teams * workers))
+        roles = cluster.roles("SelfPlayWorker")
+        daemons = {pid for node in cluster.nodes for pid in [node.pid, *descendants(node.pid)]} - set(roles)
+        before, daemons_before, began = cpu_seconds(roles), cpu_seconds(daemons), time.perf_counter()
+        drivers, evaluations, parts = zip(*play(games), strict=True)
+        seconds = time.perf_counter() - began
+        row = {"workers": cpu_seconds(roles) - before, "drivers": sum(drivers),
+               "daemons": cpu_seconds(daemons) - daemons_before}
+        row = {f"{what}_ms_per_game": 1e3 * cpu / len(games) for what, cpu in row.items()}
+        row |= {"seconds": seconds, "evaluations_per_game": sum(evaluations) / len(games)}
+        rows.setdefault(name, []).append(row)
+        checksums.add(int(np.bitwise_xor.reduce(parts)))
+        for handle in handles:
+            local.kill(handle)
+        while cluster.roles("SelfPlayWorker"):
+            time.sleep(0.1)
+
+    cluster = Cluster()
+    os.environ.update(cluster.environment)
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
+        weights = untrained(settings, Path(directory))
+        try:
+            cluster.start_head()
+            for _ in range(max(arguments.nodes)):
+                cluster.start_node(cores=1, prefix=["env", f"HOME={directory}"], more=['--resources={"disk": 1}'])
+            for _ in range(arguments.rounds):
+                run("one process", "inline", 1, 1)
+                for count in arguments.nodes:
+                    run(f"{count} nodes", cluster.address, 1, count)
+                    run(f"{count} processes", "inline", count, 1)
+            stored = store_games(cluster.address, make_game(settings.game), arguments.seconds)
+        finally:
+            cluster.close()
+    assert len(checksums) == 1, "the games were not the same"
+    result = {}
+    for name, found in rows.items():
+        row = result[name] = {figure: statistics.median(r[figure] for r in found) for figure in found[0]}
+        row["ms_per_game"] = statistics.median(r["workers_ms_per_game"] + r["drivers_ms_per_game"] for r in found)
+        row["overhead"] = row["ms_per_game"] / result["one process"]["ms_per_game"] - 1
+        say(f"{name}: {row['ms_per_game']:.2f} ms of a core a game ({row['drivers_ms_per_game']:.2f} in drivers), "
+            f"{row['overhead']:+.1%}; Ray's own processes {row['daemons_ms_per_game']:.2f}; "
+            f"{row['evaluations_per_game']:.0f} evaluations a game; {row['seconds']:.1f} s")
+    return {"game": settings.game, "games": len(games), "runs": result, "store": stored}
+
+
+def store_games(address: str, game: Game, seconds: float) -> dict[str, float]:
+    """Games a second that one store on another node acknowledges, by how many come at once."""
+    backend, rates = backends.make(address), {}
+    handle = backend.spawn_on(backend.disks()[0], ReplayStore, "~", "run")
+    backend.wait([call := backend.call(handle, "open", b"{}")])
+    call.result()
+    records, number = random_games(game, 256), 0
+    for batch in (1, 32, 256):
+        stored, spent = 0, 0.0
+        while spent < seconds / 3:
+            numbered = [replace(record, index=number + k) for k, record in enumerate(records[:batch])]
+            frames = b"".join(frame(record.to_bytes()) for record in numbered)
+            began = time.perf_counter()
+            backend.wait([call := backend.call(handle, "append", frames)])
+            call.result()
+            spent, stored, number = spent + time.perf_counter() - began, stored + batch, number + batch
+        rates[f"batches of {batch}"] = stored / spent
+        say(f"store, {batch} at once: {stored / spent:,.0f} games/s")
+    backend.kill(handle)
+    return rates
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="what limits a run that grows")
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind in (selfplay, games, sums):
+    for kind in (selfplay, games, sums, nodes):
         options = kinds.add_parser(kind.__name__)
         options.set_defaults(measure=kind)
         options.add_argument("--seconds", type=float, default=12.0, help="for each figure")
@@ -211,6 +335,11 @@ def main() -> None:
             options.add_argument("--rounds", type=int, default=3)
         elif kind is games:
             options.add_argument("--game", default="go9")
+        elif kind is nodes:
+            options.add_argument("--config", type=Path, default=Path("configs/connect4.toml"))
+            options.add_argument("--nodes", type=int, nargs="+", default=[2, 3])
+            options.add_argument("--games", type=int, default=600)
+            options.add_argument("--rounds", type=int, default=2)
         else:
             options.add_argument("--ranks", type=int, default=2)
             options.add_argument("--sizes", type=float, nargs="+", default=[0.1, 1, 12, 100], help="in MB")

@@ -65,8 +65,8 @@ class Cluster:
         self.start(arguments + ([f"--node-ip-address={address}"] if address else []), prefix)
         self._wait_for("Ray runtime started", 0)
 
-    def start_node(self, cores=2, address=None, prefix=()):
-        arguments = [f"--address={self.address}", f"--num-cpus={cores}"]
+    def start_node(self, cores=2, address=None, prefix=(), more=()):
+        arguments = [f"--address={self.address}", f"--num-cpus={cores}", *more]
         node = self.start(arguments + ([f"--node-ip-address={address}"] if address else []), prefix)
         self._wait_for("Ray runtime started", len(self.nodes) - 1)
         return node
@@ -87,12 +87,12 @@ class Cluster:
                 pass
         node.wait()
 
-    def workers(self):
-        """Process ids of the roles on all nodes."""
+    def roles(self, name):
+        """Process ids of the roles of a class, on all nodes."""
         found = []
         for pid in (pid for node in self.nodes if node.poll() is None for pid in descendants(node.pid)):
             try:
-                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Host"):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(f"ray::{name}".encode()):
                     found.append(pid)
             except OSError:
                 pass

@@ -34,12 +34,12 @@ def cluster():
 
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory):
-    """The longer run, undisturbed and in one process, as that many workers make it: the learner's threads are as many,
-    and their sums round accordingly."""
+    """The longer run, undisturbed and in one process, as that many workers and learners make it: the learner's threads
+    are as many as the workers, and their sums round accordingly."""
 
     @functools.cache
-    def run(workers):
-        return train(tmp_path_factory.mktemp("runs") / "expected", workers, **LONGER)
+    def run(workers, learners=1):
+        return train(tmp_path_factory.mktemp("runs") / "expected", workers, learners=learners, **LONGER)
 
     return run
 
@@ -147,7 +147,7 @@ def test_workers_killed_at_random_are_replaced_and_nothing_is_lost(cluster, expe
     killed = 0
     for size in (1, 40_000):
         wait_for_games(tmp_path / "run", size, process)
-        for pid in cluster.workers()[:1]:
+        for pid in cluster.roles("SelfPlayWorker")[:1]:
             os.kill(pid, signal.SIGKILL)
             killed += 1
     text = finish(process)
@@ -171,17 +171,37 @@ def test_a_killed_driver_is_resumed(cluster, expected, tmp_path):
     run = RunDirectory.open(tmp_path / "run")
     assert games(run) == games(expected(2)) and weights(run) == weights(expected(2))
     deadline = time.monotonic() + 30
-    while cluster.workers() and time.monotonic() < deadline:
+    while cluster.roles("SelfPlayWorker") and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert cluster.workers() == [], "the dead drivers' workers live on"
+    assert cluster.roles("SelfPlayWorker") == [], "the dead drivers' workers live on"
+
+
+def test_a_killed_learner_is_replaced_and_nothing_is_lost(cluster, expected, tmp_path):
+    """Two of them on two cores, beside two workers; one is killed in mid-learning, or between."""
+    create(tmp_path / "run")
+    process = start(cluster, tmp_path / "run", "--learners", 2)
+    killed = set()
+    for size in (1, 40_000):
+        wait_for_games(tmp_path / "run", size, process)
+        victim = (set(cluster.roles("Rank")) - killed).pop()
+        os.kill(victim, signal.SIGKILL)
+        killed.add(victim)
+    finish(process)
+    run = RunDirectory.open(tmp_path / "run")
+    assert games(run) == games(expected(2, 2)) and weights(run) == weights(expected(2, 2))
 
 
 LEARNERS = """
+import time
 import numpy as np
+import ray
 from random_batches import assert_close, batches, make_config
+from ray.util import placement_group_table
 from zero import backends
+from zero.backends import ray as ray_backend
+from zero.errors import UserError
 from zero.games import make_game
-from zero.group import LearnerGroup
+from zero.group import LearnerGroup, Rank
 from zero.learner import Learner
 from zero.parameter_server import AsynchronousLearner
 backend = backends.make({address!r})
@@ -190,7 +210,18 @@ alone, group = Learner(make_game(config.game), config), LearnerGroup(backend, co
 for batch in batches(config, 2):
     alone.step(batch, 0.5), group.step(batch, 0.5)
 assert_close(alone.state(), group._ask(group.ranks[1], "state"))
+assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"], "learners leave the cores to self-play"
 group.close()
+class Card(Rank):
+    gpus = 1
+class Cards(LearnerGroup):
+    rank = Card
+ray_backend.PATIENCE = 2.0
+try:
+    Cards(backend, config, 2)
+    raise AssertionError("there is no card here")
+except UserError as error:
+    assert "no room for 2 learners: each needs 1 graphics card" in str(error)
 config = make_config(max_staleness=4)
 server = AsynchronousLearner(backend, config, 1)
 alone = Learner(make_game(config.game), config)
@@ -198,6 +229,11 @@ steps = batches(config, 3)
 assert list(alone.steps(steps, 0.5)) == list(server.steps(steps, 0.5))
 server._fetch()
 assert_close(alone.state(), server.copy.state(), rtol=1e-6)
+server.close()
+deadline = time.monotonic() + 30
+while {{group["state"] for group in placement_group_table().values()}} != {{"REMOVED"}}:
+    assert time.monotonic() < deadline, placement_group_table()
+    time.sleep(0.2)
 print("all held")
 """
 

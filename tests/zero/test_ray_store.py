@@ -1,0 +1,73 @@
+"""Replay stores on real Ray nodes: a copy outlives its process, its node, and the driver with all its disk."""
+
+import os
+import shutil
+import signal
+import time
+
+import pytest
+from ray_cluster import Cluster
+from test_ray import create, expected, finish, start, wait_for_games  # noqa: F401 (expected is a fixture)
+from test_store import assert_copies
+from tiny_run import games, weights
+
+from zero.run import RunDirectory
+
+pytest.importorskip("ray", reason="needs Ray: pip install 'zero-engine[cluster]'")
+pytestmark = pytest.mark.slow
+
+STORES = ("--stores", "~/copies")
+
+
+@pytest.fixture
+def cluster():
+    cluster = Cluster()
+    try:
+        cluster.start_head()
+        cluster.start_node(cores=2)
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def start_disk(cluster, home):
+    """A node whose ~ is there."""
+    (home / "copies").mkdir(parents=True, exist_ok=True)
+    return cluster.start_node(0, prefix=["env", f"HOME={home}"], more=['--resources={"disk": 1}'])
+
+
+def test_stores_and_their_nodes_die_and_come_back(cluster, expected, tmp_path):  # noqa: F811
+    nodes = [start_disk(cluster, tmp_path / name) for name in ("a", "b")]
+    create(tmp_path / "run")
+    process = start(cluster, tmp_path / "run", *STORES)
+    wait_for_games(tmp_path / "run", 1, process)
+    os.kill(cluster.roles("ReplayStore")[0], signal.SIGKILL)
+    wait_for_games(tmp_path / "run", 40_000, process)
+    cluster.kill(nodes[1])
+    start_disk(cluster, tmp_path / "b")
+    text = finish(process)
+    assert text.count("the run goes on without it") >= 2, text
+    run = RunDirectory.open(tmp_path / "run")
+    assert games(run) == games(expected(2)) and weights(run) == weights(expected(2))
+    assert_copies(run, tmp_path / "a/copies", tmp_path / "b/copies")
+
+
+def test_a_driver_lost_with_its_disk_is_replaced_by_a_copy(cluster, expected, tmp_path):  # noqa: F811
+    """Whatever a store had acknowledged is there; the training goes on from the store's directory."""
+    start_disk(cluster, tmp_path / "a")
+    create(tmp_path / "run")
+    process, copy = start(cluster, tmp_path / "run", *STORES), tmp_path / "a/copies/run"
+    wait_for_games(tmp_path / "run", 1, process)
+    wait_for_games(copy, 40_000, process)
+    process.kill()
+    process.communicate()
+    shutil.rmtree(tmp_path / "run")
+    deadline = time.monotonic() + 30
+    while cluster.roles("ReplayStore"):  # holds the copy until it has noticed
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    kept = games(RunDirectory.open(copy))
+    finish(start(cluster, copy))
+    run = RunDirectory.open(copy)
+    assert kept.items() <= games(run).items()
+    assert games(run) == games(expected(2)) and weights(run) == weights(expected(2))
