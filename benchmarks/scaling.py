@@ -227,13 +227,16 @@ class Team:
         return time.process_time() - begin, evaluations, checksum
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """What these processes of this machine have taken so far."""
-    ticks = 0
+def cpu_seconds(pids: Iterable[int]) -> dict[int, float]:
+    """What each of these processes of this machine has taken so far, but for those that have ended."""
+    found = {}
     for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])  # utime, stime
-    return ticks / os.sysconf("SC_CLK_TCK")
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        found[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime + stime
+    return found
 
 
 def nodes(arguments: argparse.Namespace) -> dict:
@@ -257,11 +260,12 @@ def nodes(arguments: argparse.Namespace) -> dict:
         play(range(8 * teams * workers))
         roles = cluster.roles("SelfPlayWorker")
         daemons = {pid for node in cluster.nodes for pid in [node.pid, *descendants(node.pid)]} - set(roles)
-        before, daemons_before, began = cpu_seconds(roles), cpu_seconds(daemons), time.perf_counter()
+        before, began = cpu_seconds([*roles, *daemons]), time.perf_counter()
         drivers, evaluations, parts = zip(*play(games), strict=True)
         seconds = time.perf_counter() - began
-        row = {"workers": cpu_seconds(roles) - before, "drivers": sum(drivers),
-               "daemons": cpu_seconds(daemons) - daemons_before}
+        spent = {pid: cpu - before[pid] for pid, cpu in cpu_seconds(before).items()}
+        row = {"workers": sum(spent[pid] for pid in roles), "drivers": sum(drivers),
+               "daemons": sum(spent.get(pid, 0) for pid in daemons)}
         row = {f"{what}_ms_per_game": 1e3 * cpu / len(games) for what, cpu in row.items()}
         row |= {"seconds": seconds, "evaluations_per_game": sum(evaluations) / len(games)}
         rows.setdefault(name, []).append(row)

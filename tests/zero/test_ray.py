@@ -34,18 +34,18 @@ def cluster():
 
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory):
-    """The longer run, undisturbed and in one process, as that many workers and learners make it: the learner's threads
-    are as many as the workers, and their sums round accordingly."""
+    """The longer run, undisturbed and in one process, as that many workers make it: the learner's threads are as many,
+    and their sums round accordingly."""
 
     @functools.cache
-    def run(workers, learners=1):
-        return train(tmp_path_factory.mktemp("runs") / "expected", workers, learners=learners, **LONGER)
+    def run(workers):
+        return train(tmp_path_factory.mktemp("runs") / "expected", workers, **LONGER)
 
     return run
 
 
-def create(root):
-    return RunDirectory.create(root, from_table(Config, SETTINGS | LONGER, "test"), {})
+def create(root, changes=LONGER):
+    return RunDirectory.create(root, from_table(Config, SETTINGS | changes, "test"), {})
 
 
 def start(cluster, root, *more, **options):
@@ -176,19 +176,20 @@ def test_a_killed_driver_is_resumed(cluster, expected, tmp_path):
     assert cluster.roles("SelfPlayWorker") == [], "the dead drivers' workers live on"
 
 
-def test_a_killed_learner_is_replaced_and_nothing_is_lost(cluster, expected, tmp_path):
+def test_a_killed_learner_is_replaced_and_nothing_is_lost(cluster, tmp_path):
     """Two of them on two cores, beside two workers; one is killed in mid-learning, or between."""
-    create(tmp_path / "run")
+    expected = train(tmp_path / "expected", 2, learners=2)
+    create(tmp_path / "run", {})
     process = start(cluster, tmp_path / "run", "--learners", 2)
     killed = set()
-    for size in (1, 40_000):
+    for size in (1, 6_000):
         wait_for_games(tmp_path / "run", size, process)
         victim = (set(cluster.roles("Rank")) - killed).pop()
         os.kill(victim, signal.SIGKILL)
         killed.add(victim)
     finish(process)
     run = RunDirectory.open(tmp_path / "run")
-    assert games(run) == games(expected(2, 2)) and weights(run) == weights(expected(2, 2))
+    assert games(run) == games(expected) and weights(run) == weights(expected)
 
 
 LEARNERS = """

@@ -8,6 +8,8 @@ import time
 import pytest
 from ray_cluster import Cluster
 from test_ray import create, expected, finish, start, wait_for_games  # noqa: F401 (expected is a fixture)
+from test_ray_store import STORES, start_disk
+from test_store import assert_copies
 from tiny_run import games, weights
 
 from zero.run import RunDirectory
@@ -68,15 +70,16 @@ class Hosts:
 
 
 def test_a_node_that_is_cut_off_and_comes_back_changes_nothing(expected, tmp_path):  # noqa: F811
+    """Both nodes play and keep a copy; that of the other one is whole in the end."""
     with Hosts(3) as hosts:
         cluster = Cluster(**NOTICED)
         try:
             cluster.start_head("10.77.0.1", hosts.on(1))
             for number in (2, 3):
-                cluster.start_node(1, f"10.77.0.{number}", hosts.on(number))
+                start_disk(cluster, tmp_path / str(number), 1, f"10.77.0.{number}", hosts.on(number))
             root = tmp_path / "run"
             create(root)
-            process = start(cluster, root, "--workers", 2, prefix=hosts.on(1))
+            process = start(cluster, root, "--workers", 2, *STORES, prefix=hosts.on(1))
             wait_for_games(root, 1, process)
             hosts.connect(2, False)
             wait_for_games(root, 40_000, process)  # more than the cut-off worker's share is missing
@@ -88,3 +91,4 @@ def test_a_node_that_is_cut_off_and_comes_back_changes_nothing(expected, tmp_pat
             cluster.close()
     run = RunDirectory.open(root)
     assert games(run) == games(expected(2)) and weights(run) == weights(expected(2))
+    assert_copies(run, tmp_path / "3/copies")

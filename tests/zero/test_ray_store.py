@@ -30,10 +30,10 @@ def cluster():
         cluster.close()
 
 
-def start_disk(cluster, home):
+def start_disk(cluster, home, cores=0, address=None, prefix=()):
     """A node whose ~ is there."""
     (home / "copies").mkdir(parents=True, exist_ok=True)
-    return cluster.start_node(0, prefix=["env", f"HOME={home}"], more=['--resources={"disk": 1}'])
+    return cluster.start_node(cores, address, [*prefix, "env", f"HOME={home}"], ['--resources={"disk": 1}'])
 
 
 def test_stores_and_their_nodes_die_and_come_back(cluster, expected, tmp_path):  # noqa: F811
