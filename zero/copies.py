@@ -218,18 +218,22 @@ class Copies:
         refused = {zlib.crc32(record.to_bytes()) for record in games.aside(REFUSED)}
         unwanted = self._games.keys() | games.quarantined()
         lost = [n for n, checksum in inventory.games.items() if n not in unwanted and checksum not in refused]
+        back = 0
         for start in range(0, len(lost), BATCH):
             store.call = self.backend.call(store.handle, "fetch", lost[start : start + BATCH])
-            answers = []
+            answers: list[tuple[Store, bytes]] = []
             while store.call is not None:
                 answers += self._answers([store], timeout=1.0)
-            for payload in (payload for _, frames in answers for _, _, payload in scan(frames) if payload is not None):
+            if not answers:
+                break  # it was lost
+            for payload in (payload for _, _, payload in scan(answers[0][1]) if payload is not None):
                 record = GameRecord.from_bytes(payload)
                 games.append(record)
                 self.add(record)
-        if lost:
+                back += 1
+        if back:
             games.sync()
-            self.warn(f"{self._name(store)}: had {len(lost)} games that this disk had not; they are here again")
+            self.warn(f"{self._name(store)}: had {back} games that this disk had not; they are here again")
 
     def _begin(self, store: Store, inventory: Inventory) -> None:
         """From here on it hears what happens; first come the differences."""
