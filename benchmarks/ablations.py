@@ -25,6 +25,7 @@ VARIANTS = {
     "lambda-1": ["--replay.value_lambda=1.0"],
     "lambda-0.9": ["--replay.value_lambda=0.9"],
     "lambda-0.5": ["--replay.value_lambda=0.5"],
+    "c-scale-1": ["--search.c_scale=1.0"],
     "no-proofs": ["--selfplay.proof_moves=0"],
     "no-solver": ["--selfplay.proof_moves=0", "--selfplay.end_when_proven=false", "--search.solver=false"],
     "few-openings": ["--selfplay.random_plies=2"],
