@@ -64,25 +64,41 @@ class Inspector(SelfPlayWorker):
             "shared memory": shutil.disk_usage(shared).total if shared.exists() else ROOM,
         }
 
+    def store(self, directory: str) -> str | None:
+        """What keeps a replay store from having its copies there, if anything."""
+        path = Path(directory).expanduser()
+        if not path.is_dir():
+            return f"{path}: there is no such directory"
+        try:
+            with tempfile.TemporaryFile(dir=path) as file:
+                file.write(bytes(1 << 20))
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+        free = shutil.disk_usage(path).free
+        return f"{path}: only {free >> 20} MB free" if free < ROOM else None
+
     def echo(self, cargo: np.ndarray) -> np.ndarray:
         return cargo
 
 
-def examine(backend: RayBackend, config: Config) -> Iterator[tuple[str, Check]]:
-    """Pairs (node or "cluster", check) of all there is to check."""
+def examine(backend: RayBackend, config: Config, stores: str | None = None) -> Iterator[tuple[str, Check]]:
+    """Pairs (node or "cluster", check) of all there is to check. `stores`: the directory of replay stores, if any."""
     for check in check_token():
         yield "cluster", check
     nodes = backend.nodes()
     cores = sum(node.cores for node in nodes)
     fault = None if cores else "no node gives cores to roles: start some with ray start --address=..."
     yield "cluster", Check(f"{len(nodes)} nodes, {cores} cores", fault)
+    if stores:
+        fault = None if backend.disks() else """none but the driver's: ray start ... --resources='{"disk": 1}'"""
+        yield "cluster", Check("nodes with a disk", fault)
     here = Inspector(config)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "untrained.safetensors"
         save_network(path, Network(here.game, config.network, np.random.default_rng(0)), config.game)
         weights = backend.share(Weights.read(path, version=0))
     for node in nodes:
-        for check in examine_node(backend, node, config, weights, here):
+        for check in examine_node(backend, node, config, weights, here, stores if node.disk else None):
             yield f"{node.address} {node.id[:6]}", check
 
 
@@ -97,7 +113,7 @@ def check_token() -> Iterator[Check]:
 
 
 def examine_node(
-    backend: RayBackend, node: Node, config: Config, weights: object, here: Inspector
+    backend: RayBackend, node: Node, config: Config, weights: object, here: Inspector, stores: str | None
 ) -> Iterator[Check]:
     """All checks of one node; the first that gets no answer is the last."""
     handle = backend.spawn_on(node, Inspector, config)
@@ -142,6 +158,8 @@ def examine_node(
         checks: dict[str, Callable[[], str | None]] = {
             "versions": versions, "clock": clock, "room": room, "transport": transport, "a game": game,
         }  # fmt: skip
+        if stores:
+            checks["store"] = lambda: ask("store", stores)
         for name, check in checks.items():
             try:
                 yield Check(name, check() or None)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from nn.save import write_atomically
 from zero.errors import UserError
+from zero.files import sync_directory
 from zero.record import FRAME, MAGIC, GameRecord, frame
 
 SEGMENT_BYTES = 64 << 20
@@ -150,6 +151,7 @@ class GameLog:
         self.close()
         last = max((int(path.stem) for path in self.segments()), default=0)
         self._file = open(self.directory / f"{last + 1:06d}.seg", "xb", buffering=0)
+        sync_directory(self.directory)  # a power failure must not take the file with all its synced games
 
     # what does not belong in the log
 

@@ -1,5 +1,6 @@
 """Replay stores on real Ray nodes: a copy outlives its process, its node, and the driver with all its disk."""
 
+import json
 import os
 import shutil
 import signal
@@ -34,6 +35,20 @@ def start_disk(cluster, home, cores=0, address=None, prefix=()):
     """A node whose ~ is there."""
     (home / "copies").mkdir(parents=True, exist_ok=True)
     return cluster.start_node(cores, address, [*prefix, "env", f"HOME={home}"], ['--resources={"disk": 1}'])
+
+
+def test_the_doctor_looks_at_the_disks(cluster, tmp_path):
+    start_disk(cluster, tmp_path / "a")
+    start_disk(cluster, tmp_path / "b")
+    (tmp_path / "b/copies").rmdir()
+    process = cluster.run("zero", "cluster", "doctor", "--cluster", cluster.address, "--game", "tictactoe", "--json",
+                          "--stores", "~/copies")  # fmt: skip
+    out, text = process.communicate(timeout=300)
+    assert process.returncode == 1, text
+    checks = json.loads(out.splitlines()[-1])["checks"]
+    faults = [fault for group in checks.values() for fault in group.values() if fault]
+    assert faults == [f"{tmp_path / 'b/copies'}: there is no such directory"]
+    assert sum("store" in group for group in checks.values()) == 2 and not checks["cluster"]["nodes with a disk"]
 
 
 def test_stores_and_their_nodes_die_and_come_back(cluster, expected, tmp_path):  # noqa: F811

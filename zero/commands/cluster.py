@@ -15,6 +15,7 @@ class ClusterArguments:
     command: tyro.conf.Positional[Literal["doctor"]]
     cluster: str = "auto"  # auto (this machine is part of one) or HOST:PORT of its head
     game: str = "connect4"  # played on each node
+    stores: str | None = None  # the directory of zero train --stores: looked at on every node with a disk
     json: bool = False  # one JSON object on the last line of stdout
 
 
@@ -27,7 +28,7 @@ def main(argv: list[str]) -> int:
     table = {"game": arguments.game, "network": {"blocks": 1, "channels": 16}, "selfplay": {"sims": 8, "lanes": 1}}
     config = from_table(Config, table, "zero cluster doctor")
     results: dict[str, dict[str, str | None]] = {}
-    for group, check in examine(RayBackend(arguments.cluster), config):
+    for group, check in examine(RayBackend(arguments.cluster), config, arguments.stores):
         results.setdefault(group, {})[check.name] = check.fault
         mark = "ok    " if check.fault is None else "FAILED"
         print(f"{mark} {group}: {check.name}" + (f": {check.fault}" if check.fault else ""), file=sys.stderr)
