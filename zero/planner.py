@@ -9,8 +9,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,10 @@ from zero.record import GameRecord
 from zero.replay import Replay
 from zero.strength import Curve, differences, settings
 from zero.weights import Weights
+
+if TYPE_CHECKING:
+    from zero.learner import Learner
+    from zero.pool import WorkerPool
 
 DRAWS = 1000  # from what ratings and speeds may be
 PLAY_SHARE = 0.7  # of the time of a measurement; the rest goes to learning
@@ -69,29 +74,38 @@ class Speeds:
         return made, made * calls / positions
 
 
-def measure(config: Config, backend: Backend, workers: int, seconds: float, learner_device: str = "cpu",
-            on_message: Callable[[str], None] = lambda text: None) -> Speeds:
-    """Plays and learns for `seconds` as a run's first iteration would. Raises `UserError` if that is too short."""
+def measure(config: Config, backend: Backend, workers: int, seconds: float, device: str = "cpu",
+            learner_device: str = "cpu", on_message: Callable[[str], None] = lambda text: None) -> Speeds:
+    """Plays and learns for `seconds` as a run's first iteration would, see `zero.supervisor.Supervisor`.
+
+    Raises `UserError` if that is too short.
+    """
+    from zero.pool import WorkerPool
+    from zero.supervisor import make_learner
+
+    pool = WorkerPool(backend, config, workers, on_message, device)
+    positions, calls = _measure_play(config, pool, PLAY_SHARE * seconds)
+    cores = workers if device == "cpu" else backend.capacity
+    learner = make_learner(config, backend, 1, max(1, cores), learner_device)
+    samples = _measure_learning(config, learner, (1 - PLAY_SHARE) * seconds)
+    if not (positions and samples):
+        raise UserError(f"nothing was finished in {seconds:g} seconds; give it more with --seconds")
+    return Speeds(positions, calls, samples)
+
+
+def _measure_play(config: Config, pool: "WorkerPool", seconds: float) -> tuple[list[float], list[float]]:
+    """Positions and network calls a second, of slices. Closes the pool."""
     from zero.network import Network, save_network
+    from zero.tuning import Tuning
 
     game = make_game(config.game)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "untrained.safetensors"
         save_network(path, Network(game, config.network, np.random.default_rng(config.seed)), game.full_name)
         weights = Weights.read(path, version=0)
-    positions, calls = _measure_play(config, weights, backend, workers, PLAY_SHARE * seconds, on_message)
-    samples = _measure_learning(config, game, backend, workers, (1 - PLAY_SHARE) * seconds, learner_device)
-    if not (positions and samples):
-        raise UserError(f"nothing was finished in {seconds:g} seconds; give it more with --seconds")
-    return Speeds(positions, calls, samples)
-
-
-def _measure_play(config: Config, weights: Weights, backend: Backend, workers: int, seconds: float,
-                  on_message: Callable[[str], None]) -> tuple[list[float], list[float]]:
-    """Positions and network calls a second, of slices."""
-    from zero.pool import WorkerPool
-
-    pool = WorkerPool(backend, config, workers, on_message)
+        if not config.selfplay.lanes:
+            tuning = Tuning(Path(directory) / "tuning.json", config, pool.resources, pool.size)
+            pool.resources = replace(pool.resources, lanes=tuning.lanes(pool.backend, weights, lambda: None, pool.warn))
     count = np.zeros(2)
     marks: list[tuple[float, float, float]] = []  # time, positions, calls: at the end of every slice
     deliveries = pool.play(weights, list(range(_GAMES_AT_ONCE)))
@@ -111,12 +125,10 @@ def _measure_play(config: Config, weights: Weights, backend: Backend, workers: i
     return [rate[0] for rate in rates if rate[1]], [rate[1] for rate in rates if rate[1]]
 
 
-def _measure_learning(config: Config, game: Game, backend: Backend, workers: int, seconds: float,
-                      device: str) -> list[float]:
-    """Samples a second, of slices, taken from random games: what they are does not matter to the speed."""
-    from zero.supervisor import make_learner
-
-    learner, rng = make_learner(config, backend, 1, workers, device), np.random.default_rng(_SEED)
+def _measure_learning(config: Config, learner: "Learner", seconds: float) -> list[float]:
+    """Samples a second, of slices, taken from random games: what they are does not matter to the speed. Closes the
+    learner."""
+    game, rng = make_game(config.game), np.random.default_rng(_SEED)
     replay = Replay(game, config.replay)
     for index in range(16):
         replay.add(_random_game(game, index, rng))

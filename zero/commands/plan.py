@@ -26,13 +26,15 @@ class PlanArguments:
 
     config: tyro.conf.Positional[Path]  # the run's settings, a TOML file (see configs/)
     seconds: float = 60  # of measuring
-    workers: int | None = None  # self-play processes [one for each core]
-    learner_device: Literal["cpu", "cuda"] = "cpu"  # where the learner computes
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # where self-play's networks are, as in zero train
+    workers: int | None = None  # self-play processes [one for each core or card]
+    cluster: str | None = None  # measure a Ray cluster: auto (this machine is part of one) or HOST:PORT of its head
+    learner_device: Literal["cpu", "cuda"] | None = None  # where the learner computes [as self-play]
     json: Annotated[bool, tyro.conf.arg(name="json")] = False  # one JSON object on the last line of stdout
 
 
 def main(argv: list[str]) -> int:
-    from zero.commands.train import split_settings
+    from zero.commands.train import split_settings, start_backend
 
     settings, words = split_settings(argv)
     arguments = tyro.cli(PlanArguments, prog="zero plan", args=words)
@@ -40,27 +42,28 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--seconds {arguments.seconds:g}: must be 1 or more")
     if arguments.workers is not None and arguments.workers < 1:
         raise UserError(f"--workers {arguments.workers}: must be 1 or more")
-    import os
-
-    from zero import backends, planner
     from zero import config as configuration
+    from zero import planner
     from zero.bench.common import machine
+    from zero.devices import learner_device
     from zero.strength import differences, nearest_curves
 
     config = configuration.load(arguments.config, settings)
     curves = nearest_curves(config)
-    workers = arguments.workers or len(os.sched_getaffinity(0))
-    backend = backends.make("inline" if workers == 1 else "process")
+    backend, device = start_backend(arguments, config)
+    workers = arguments.workers or (backend.cards if device == "cuda" else backend.capacity)
     print(f"measuring for {arguments.seconds:g} seconds", file=sys.stderr, flush=True)
-    speeds = planner.measure(config, backend, workers, arguments.seconds, arguments.learner_device,
+    speeds = planner.measure(config, backend, workers, arguments.seconds, device,
+                             learner_device(arguments.learner_device, device, 1),
                              lambda text: print(text, file=sys.stderr))
     rungs = planner.predict(config, curves, speeds)
     here = machine()
-    print(*_speed_lines(config, speeds, f"{here['cpu']}, {workers} workers"), "", *_rung_lines(config, curves, rungs),
+    where = f"{here['cpu']}, {workers} {'worker' if workers == 1 else 'workers'}" + (" on cards" * (device == "cuda"))
+    print(*_speed_lines(config, speeds, where), "", *_rung_lines(config, curves, rungs),
           sep="\n", file=sys.stderr if arguments.json else sys.stdout)
     if arguments.json:
         print(json.dumps({
-            "config": str(arguments.config), "game": config.game, "workers": workers, "machine": here,
+            "config": str(arguments.config), "game": config.game, "device": device, "workers": workers, "machine": here,
             "measured": vars(speeds),
             "stored": [{"date": curve.date, "sims": curve.sims, "machine": curve.machine, "different_settings":
                         differences(config, curve)} for curve in curves],
