@@ -140,6 +140,9 @@ class LearnerConfig:
     ownership_weight: float = 0.0  # for who owns each point at the end, in games that are counted (KataGo: 1.5)
     score_weight: float = 0.0  # for the margin at the end, in such games
     gradient_clip: float = 5.0  # L2 norm; 0 = none
+    # Workers play on while the learner learns from the games before, so that neither waits for the other. The network
+    # that plays is one iteration older then.
+    concurrent: bool = False
     # With several learners (zero train --learners): 0 = they share every batch and step together. More: each takes
     # batches of its own at its own pace, and a gradient more than this many steps old is dropped.
     max_staleness: int = 0

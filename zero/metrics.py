@@ -25,7 +25,8 @@ GROUPS = {
                   "game_length", "first_player_score", "draws", "policy_entropy"),
     "replay": ("window", "positions", "window_age", "samples_per_position", "tokens"),
     "learner": ("lr", "gradient_norm", "steps_per_s", "samples_per_s", "data_wait"),
-    "time": ("play_seconds", "learn_seconds", "store_seconds", "network_busy", "search_busy", "idle"),
+    "time": ("play_seconds", "learn_seconds", "store_seconds", "iteration_seconds", "network_busy", "search_busy",
+             "idle"),
     "machine": ("memory_bytes", "workers_memory_bytes", "disk_free_bytes"),
     "faults": ("restarts", "strikes", "refused_games", "quarantined_games"),
 }

@@ -8,30 +8,30 @@ its iteration and ends where it would have ended.
 import bisect
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from functools import partial
-
-import numpy as np
 
 from nn.save import write_atomically
 from zero.arena.workers import Workers
 from zero.backends import Backend
 from zero.backends.inline import InlineBackend
 from zero.backends.process import ProcessBackend
-from zero.config import Config
 from zero.copies import Copies
 from zero.display import Display, Status
 from zero.errors import UserError
 from zero.game_log import REFUSED
 from zero.games import make_game
 from zero.gate import accepts, play_gate
-from zero.learner import Learner, Losses
+from zero.learner import Losses
+from zero.learners import make_learner
+from zero.lesson import SHOW_SECONDS, Lesson
 from zero.memory import resident_bytes
 from zero.metrics import Metrics, disk_free_bytes
 from zero.planner import Outlook
 from zero.pool import WorkerPool
 from zero.record import GameRecord
-from zero.replay import Batch, Replay
+from zero.replay import Replay
 from zero.resignation import Calibration
 from zero.run import START, Checkpoint, RunDirectory
 from zero.selfplay import PlayReport
@@ -42,31 +42,6 @@ from zero.work import Work
 
 class Stopped(Exception):
     """The run was asked to stop; what is on disk suffices to go on."""
-
-
-def make_learner(config: Config, backend: Backend, learners: int, threads: int, device: str = "cpu"):
-    """A `Learner`, or several of them on the backend that share the work and are used like one.
-
-    Raises `UserError` if there is no such device.
-    """
-    if learners == 1:
-        try:
-            return Learner(make_game(config.game), config, threads, device=device)
-        except ValueError as error:
-            raise UserError(str(error)) from None
-    if device == "cuda":
-        from zero.nccl import CardGroup
-
-        if config.learner.max_staleness:
-            raise UserError("learner.max_staleness: learners with cards step together; set it to 0")
-        return CardGroup(backend, config, learners, threads)
-    if config.learner.max_staleness:
-        from zero.parameter_server import AsynchronousLearner
-
-        return AsynchronousLearner(backend, config, learners, threads)
-    from zero.group import LearnerGroup
-
-    return LearnerGroup(backend, config, learners, threads)
 
 
 class Supervisor:
@@ -94,7 +69,10 @@ class Supervisor:
         self.outlook = Outlook(self.config, [] if started else nearest_curves(self.config))
         self._began = time.monotonic()
         self._iteration_seconds = 0.0
-        self._losses = Losses()
+        self._losses = Losses()  # of the last step of the last lesson
+        self.lesson: Lesson | None = None  # that is being taken
+        self._learner_thread = ThreadPoolExecutor(1)
+        self._learning: Future | None = None  # the lesson, if it is taken in that thread
         self._gated: dict[str, float] = {}  # what the gatekeeper found in this iteration
         self._resigned: dict[str, float] = {}  # what resignation would have done in games played on
         self._refused = 0  # games taken out again since the start
@@ -119,6 +97,9 @@ class Supervisor:
             end = f"failed: {error}"
             raise
         finally:
+            if self.lesson:
+                self.lesson.cancel()
+            self._learner_thread.shutdown()
             self.pool.close()
             self.copies.close()
             self.match_workers.close()
@@ -208,6 +189,11 @@ class Supervisor:
         return time.monotonic() - self._began
 
     @property
+    def steps(self) -> int:
+        """Taken so far, in the present lesson too."""
+        return self.state.steps + (self.lesson.taken if self.lesson else 0)
+
+    @property
     def progress(self) -> float:
         """Share of the budget that is spent, 0..1; 0 if there is no budget."""
         budget, shares = self.config.budget, [0.0]
@@ -216,19 +202,24 @@ class Supervisor:
         if budget.games:
             shares.append(self.state.games / budget.games)
         if budget.steps:
-            shares.append(self.state.steps / budget.steps)
+            shares.append(self.steps / budget.steps)
         return min(1.0, max(shares))
 
     def _over(self) -> bool:
         """The budget is spent, or would be before half of the next iteration is done."""
-        minutes = self.config.budget.minutes
-        late = minutes and self.seconds + self._iteration_seconds / 2 > 60 * minutes
-        return bool(late) or self.progress >= 1
+        budget = self.config.budget
+        if budget.minutes and self.seconds + self._iteration_seconds / 2 > 60 * budget.minutes:
+            return True
+        if budget.steps and self.state.steps >= budget.steps:
+            return True
+        return 0 < budget.games <= self.state.games and not self._unlearned()
 
-    def _look_up(self, phase: str, losses: Losses | None = None) -> None:
-        """Shows how things are. Raises `Stopped` when asked to stop."""
-        self._show(phase, losses)
+    def _look_up(self, phase: str) -> None:
+        """Shows how things are. Raises `Stopped` when asked to stop, and what a lesson beside raised."""
+        self._show(phase)
         self.copies.pump()
+        if self._learning is not None and self._learning.done():
+            self._learning.result()
         if self.should_stop():
             raise Stopped
 
@@ -238,19 +229,21 @@ class Supervisor:
         progress = self.progress  # read once: the learning rate of the iteration depends on it
         began = time.monotonic()
         work = self.work = Work(self.workers)
-        self._play()
-        old = self.state
-        old_positions = self.replay.positions
-        for index in sorted(index for index in self.finished if index < self._next_game()):
-            record = self.finished.pop(index)
-            self._add(record)
-            work.add_game(record)
-        new_positions = self.replay.positions - old_positions
-        tokens = self.state.tokens + new_positions * self.config.replay.samples_per_position
-        losses, tokens = self._learn(progress, tokens)
+        old, ratio = self.state, self.config.replay.samples_per_position
+        if self.config.learner.concurrent:
+            lesson = Lesson(self.learner, self.replay, old, progress, old.tokens)
+            self._play_and_learn(lesson)
+            new_positions = self._take_in()
+            tokens = lesson.tokens_left + ratio * new_positions
+        else:
+            self._play()
+            new_positions = self._take_in()
+            lesson = Lesson(self.learner, self.replay, old, progress, old.tokens + ratio * new_positions)
+            self._learn(lesson)
+            tokens = lesson.tokens_left
         self._show("storing")
         self.state = replace(
-            self.state, iteration=self.state.iteration + 1, games=self._next_game(), positions=self.replay.positions,
+            self.state, iteration=old.iteration + 1, games=self._next_game(), positions=self.replay.positions,
             seconds=self.seconds, tokens=tokens,
         )
         stored_from = time.monotonic()
@@ -258,13 +251,22 @@ class Supervisor:
         self._publish()
         self.run.save_checkpoint(self.state, self.learner.save)
         work.store_seconds = time.monotonic() - stored_from
-        self.metrics.iteration(self._metrics(losses, new_positions, self.state.steps - old.steps))
+        self.metrics.iteration(self._metrics(lesson, new_positions))
         self.outlook.update(self.run.metrics())
         self.copies.commit()
         self._iteration_seconds = time.monotonic() - began
 
-    def _metrics(self, losses: Losses, new_positions: int, steps: int) -> dict:
-        batch = self.config.learner.batch
+    def _take_in(self) -> int:
+        """The games of this iteration become part of the replay window; returns how many positions that are."""
+        before = self.replay.positions
+        for index in sorted(index for index in self.finished if index < self._next_game()):
+            record = self.finished.pop(index)
+            self._add(record)
+            self.work.add_game(record)
+        return self.replay.positions - before
+
+    def _metrics(self, lesson: Lesson, new_positions: int) -> dict:
+        losses, batch = lesson.mean(), lesson.batch
         return {
             "iteration": self.state.iteration,
             "seconds": round(self.state.seconds, 3),
@@ -274,13 +276,13 @@ class Supervisor:
             "window_age": self._window_age(),
             "steps": self.state.steps,
             "lr": self.learner.lr,
-            **{f"{name}_loss": value for name, value in losses.parts.items()},
+            **{f"{name}_loss": value for name, value in losses.parts.items() if lesson.taken},
             "gradient_norm": losses.gradient_norm,
             **self._gated,
             **self._resigned,
             "samples_per_position": self.state.steps * batch / max(1, self.state.positions),
             "tokens": self.state.tokens,
-            **self.work.figures(new_positions, steps * batch, steps),
+            **self.work.figures(new_positions, lesson.taken * batch, lesson.taken),
             **self.learner.report(),
             "lanes": self.pool.resources.lanes,
             "groups": self.pool.resources.groups,
@@ -289,7 +291,7 @@ class Supervisor:
 
     def _health(self) -> dict:
         """Memory, disk and faults, for the metrics and the live status."""
-        workers = self.pool.describe() if self.workers > 1 else []  # a single one lives in this process
+        workers = [] if isinstance(self.backend, InlineBackend) else self.pool.describe()
         return {
             "memory_bytes": resident_bytes(),
             "workers_memory_bytes": sum(worker["memory_bytes"] for worker in workers),
@@ -360,51 +362,58 @@ class Supervisor:
 
     # learning
 
-    def _learn(self, progress: float, tokens: float) -> tuple[Losses, float]:
-        """Takes as many steps as there are tokens for; the samples depend on (seed, iteration) alone."""
-        settings = self.config.learner
-        rng = np.random.default_rng([self.config.seed, self.state.iteration, 1])
-        total, steps = Losses(), int(tokens // settings.batch)
-        began = shown = time.monotonic()
+    def _learn(self, lesson: Lesson) -> None:
+        """Takes the steps of a lesson, here and now."""
+        self.lesson = lesson
+        lesson.take(lambda: self._look_up("learning"))
+        self._end_lesson()
 
-        def batches() -> Iterator[Batch]:
-            for _ in range(steps):
-                sampled_from = time.monotonic()
-                batch = self.replay.sample(settings.batch, rng)
-                self.work.data_seconds += time.monotonic() - sampled_from
-                yield batch
+    def _play_and_learn(self, lesson: Lesson) -> None:
+        """Plays this iteration's games while the lesson, from the games before, is taken in a thread of its own.
 
-        for step, losses in enumerate(self.learner.steps(batches(), progress)):
-            self.work.learn_seconds = time.monotonic() - began
-            if losses.culprit:
-                raise UserError(
-                    f"{losses.culprit} is not finite at step {self.state.steps + 1}; the run stops, its last good "
-                    f"state is checkpoint {self.state.iteration}. Try a smaller learner.lr"
-                )
-            total += losses
-            self.state = replace(self.state, steps=self.state.steps + 1)
-            if step % 8 == 0 or time.monotonic() - shown > 0.5:
-                shown = time.monotonic()
-                self._look_up("learning", losses)
-        return total.mean(steps), tokens - steps * settings.batch
+        Nothing either of them reads is changed by the other, so that this ends as if it were done in turns; where roles
+        are in this very process, it is.
+        """
+        if isinstance(self.backend, InlineBackend):
+            self._learn(lesson)
+            self._play()
+            return
+        self.lesson, self._learning = lesson, self._learner_thread.submit(lesson.take)
+        self._play()
+        while not self._learning.done():
+            wait([self._learning], timeout=SHOW_SECONDS)
+            self._look_up("learning")
+        self._learning.result()
+        self._end_lesson()
 
-    def _show(self, phase: str, losses: Losses | None = None) -> None:
-        self._losses, rates = losses or self._losses, self.work.rates()
+    def _end_lesson(self) -> None:
+        self.work.learn_seconds, self.work.data_seconds = self.lesson.seconds, self.lesson.data_seconds
+        self._losses = self.lesson.losses if self.lesson.taken else self._losses
+        self.state = replace(self.state, steps=self.steps)
+        self.lesson = self._learning = None
+
+    def _unlearned(self) -> bool:
+        """Whether play is over and a last lesson is not: that of the last games, if it is taken while others are
+        played."""
+        return self.state.tokens >= self.config.learner.batch and self.config.learner.concurrent
+
+    def _show(self, phase: str) -> None:
+        rates, losses = self.work.rates(), self.lesson.losses if self.lesson and self.lesson.taken else self._losses
         status = Status(
             phase=phase,
             iteration=self.state.iteration + 1,
             games=self.replay.games + len(self.finished),
             positions=self.replay.positions + sum(len(record.moves) for record in self.finished.values()),
             window=self.replay.window,
-            steps=self.state.steps,
+            steps=self.steps,
             seconds=self.seconds,
             progress=self.progress,
             positions_per_s=rates["positions_per_s"],
             sims_per_s=rates["sims_per_s"],
             network_share=rates["network_share"],
             lr=self.learner.lr,
-            policy_loss=self._losses.parts["policy"],
-            value_loss=self._losses.parts["value"],
+            policy_loss=losses.parts["policy"],
+            value_loss=losses.parts["value"],
             outlook=self.outlook.text(self.seconds),
         )
         self.display.update(status)

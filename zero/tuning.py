@@ -16,6 +16,7 @@ from zero.weights import Weights
 
 SECONDS = 0.5  # for each number of lanes
 LEAST, MOST = 8, 4096
+WAVES = 2  # games that each lane plays in an iteration, at least: at its end lanes lie idle
 GOOD = 0.95  # share of the best rate that suffices: fewer games in lockstep end sooner
 FLAT = 1.02  # twice the lanes and less gain than this twice in a row: more will not help
 
@@ -88,7 +89,7 @@ class Tuning:
         from zero.bench.common import cpu_name
 
         self.path, self.config, self.resources = path, config, resources
-        self.most = max(1, min(MOST, config.selfplay.games // (workers * resources.groups)))
+        self.most = max(1, min(MOST, config.selfplay.games // (WAVES * workers * resources.groups)))
         self.about = {
             "cpu": cpu_name(), "device": resources.device, "groups": resources.groups, "threads": resources.threads,
             "workers": workers, "network": asdict(config.network),
@@ -96,10 +97,7 @@ class Tuning:
 
     def lanes(self, backend: Backend, weights: Weights, look_up: Callable[[], None],
               tell: Callable[[str], None]) -> int:  # fmt: skip
-        """As measured before on such a machine, or now by one worker, in some seconds; `look_up` is called meanwhile.
-
-        At most as many as keep every lane of every worker busy in an iteration.
-        """
+        """As measured before on such a machine, or now by one worker, in seconds; `look_up` is called meanwhile."""
         known = self._read()
         if known is not None:
             return known

@@ -82,4 +82,5 @@ class Work:
             "play_seconds": round(self.play_seconds, 3),
             "learn_seconds": round(self.learn_seconds, 3),
             "store_seconds": round(self.store_seconds, 3),
+            "iteration_seconds": round(time.monotonic() - self.began, 3),
         }
