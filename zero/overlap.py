@@ -26,8 +26,8 @@ class SameThread:
 
 
 def play_in_turns(players: Iterable[Player], evaluate: Callable[..., Answer], executor: Any) -> float:
-    """Runs players to their ends, in turns; `executor` evaluates for one while the next goes on. Returns the seconds
-    in which none could, because all waited for answers.
+    """Runs players to their ends, in turns; `executor` evaluates for one while the next goes on. Returns the seconds in
+    which this thread waited for answers.
 
     The order in which players take their turns is fixed, so that it decides nothing who is fast. Raises what `evaluate`
     or a player does; the players that have not ended are closed.
@@ -48,9 +48,7 @@ def play_in_turns(players: Iterable[Player], evaluate: Callable[..., Answer], ex
                 question = player.send(answer)
             except StopIteration:
                 continue
-            began = time.perf_counter()
             waiting.append((player, executor.submit(evaluate, *question)))
-            waited += time.perf_counter() - began
         return waited
     finally:
         for _, future in waiting:

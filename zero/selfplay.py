@@ -157,6 +157,8 @@ class SelfPlayWorker:
         players = [self._play_group(group, begin + seconds) for group in self.groups]
         waited = play_in_turns(players, self._timed_evaluate, self._executor)
         elapsed = time.perf_counter() - begin
+        if isinstance(self._executor, SameThread):
+            waited = self._network_seconds
         return PlayReport(self._records, self.unfinished, self._positions, self._sims, elapsed, self._network_seconds,
                           elapsed - waited, self._evaluations, self._batches, resident_bytes())
 

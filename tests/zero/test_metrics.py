@@ -29,7 +29,7 @@ def test_every_iteration_has_every_figure(unbroken):
     wanted = {name for names in GROUPS.values() for name in names} | {"policy_loss", "value_loss"}
     for line in lines:
         assert wanted <= line.keys()
-        assert line["network_busy"] + line["search_busy"] + line["idle"] == pytest.approx(1, abs=0.1)  # one group
+        assert line["network_busy"] + line["search_busy"] + line["idle"] == pytest.approx(1)  # one group
         assert 0 < line["network_busy"] < 1 and 0 <= line["data_wait"] < 1
         assert 1 <= line["batch"] <= SETTINGS["selfplay"]["lanes"]
         assert line["memory_bytes"] > 10 << 20 and line["disk_free_bytes"] > 0
