@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from mcts_ext.result import EvaluationError
 from nn.save import write_atomically
 from zero.backends import Backend, WorkerDied
 from zero.config import Config
 from zero.resources import Resources
 from zero.selfplay import SelfPlayWorker
-from zero.weights import Weights
+from zero.weights import DamagedWeights, Weights
 
 SECONDS = 0.5  # for each number of lanes
 LEAST, MOST = 8, 4096
@@ -117,8 +118,8 @@ class Tuning:
                 rates[lanes] = ask("measure", lanes, SECONDS)
                 if enough(list(rates.values())):
                     break
-        except WorkerDied as death:
-            tell(f"selfplay.lanes = 0: {death} while it was measured; {self.resources.lanes} it is")
+        except (WorkerDied, DamagedWeights, EvaluationError) as error:  # the pool knows what to do about these
+            tell(f"selfplay.lanes = 0 could not be measured: {error}; {self.resources.lanes} it is")
             return self.resources.lanes
         finally:
             backend.kill(handle)
