@@ -202,8 +202,8 @@ class Copies:
     def _lose(self, store: Store, why: str) -> None:
         self._end(store)
         self._sought = time.monotonic()  # not before a while
-        if self._told.get(store.node.address) != why:
-            self._told[store.node.address] = why
+        if self._told.get(store.node.id) != why:
+            self._told[store.node.id] = why
             self.warn(f"{self._name(store)}: {why}; the run goes on without it, and tries again")
 
     def _end(self, store: Store) -> None:
@@ -250,7 +250,7 @@ class Copies:
             found = self.run.games.fetch(sorted(places[number] for number in missing))
             store.backlog = (frame(record.to_bytes()) for record in found)
         self._tell_files(store)
-        self._told.pop(store.node.address, None)
+        self._told.pop(store.node.id, None)
 
     def _next(self, store: Store) -> tuple | None:
         """The next call: a method and its arguments."""
