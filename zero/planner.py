@@ -80,8 +80,8 @@ def measure(config: Config, backend: Backend, workers: int, seconds: float, devi
 
     Raises `UserError` if that is too short.
     """
+    from zero.learners import make_learner
     from zero.pool import WorkerPool
-    from zero.supervisor import make_learner
 
     pool = WorkerPool(backend, config, workers, on_message, device)
     positions, calls = _measure_play(config, pool, PLAY_SHARE * seconds)

@@ -76,7 +76,7 @@ def test_stopped_anywhere_it_ends_as_the_unbroken_run(whole, tmp_path):
             return left < 0
 
         try:
-            run = train(root, backend="inline" if stops % 2 else "process", should_stop=soon if stops < 6 else bool,
+            run = train(root, backend="inline" if stops % 2 else "process", should_stop=soon if stops < 4 else bool,
                         **TOGETHER)
             break
         except Stopped:
@@ -85,6 +85,7 @@ def test_stopped_anywhere_it_ends_as_the_unbroken_run(whole, tmp_path):
     assert games(run) == games(whole) and weights(run) == weights(whole)
 
 
+@pytest.mark.slow
 def test_kill_9_then_resume_is_exact(tmp_path):
     """The driver and with it its workers are really killed, while they play and it learns."""
     whole = train(tmp_path / "whole", workers=2, backend="process", **TOGETHER)
