@@ -107,6 +107,7 @@ def test_kill_9_then_resume_is_exact(tmp_path):
     assert games(run) == games(whole) and weights(run) == weights(whole)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_learners_fault_ends_the_run_while_others_play(tmp_path):
     """A rate that bursts: the error of the thread is the error of the run."""
     changes = {"learner": TOGETHER["learner"] | {"lr": 1e30, "gradient_clip": 0.0}}
