@@ -52,6 +52,7 @@ def test_the_doctor_looks_at_the_disks(cluster, tmp_path):
 
 
 def test_stores_and_their_nodes_die_and_come_back(cluster, expected, tmp_path):  # noqa: F811
+    """The run may be over before the second node is there again: then the next start brings it up to date."""
     nodes = [start_disk(cluster, tmp_path / name) for name in ("a", "b")]
     create(tmp_path / "run")
     process = start(cluster, tmp_path / "run", *STORES)
@@ -60,8 +61,8 @@ def test_stores_and_their_nodes_die_and_come_back(cluster, expected, tmp_path): 
     wait_for_games(tmp_path / "run", 40_000, process)
     cluster.kill(nodes[1])
     start_disk(cluster, tmp_path / "b")
-    text = finish(process)
-    assert text.count("the run goes on without it") >= 2, text
+    assert "the run goes on without it" in finish(process)
+    finish(start(cluster, tmp_path / "run", *STORES))
     run = RunDirectory.open(tmp_path / "run")
     assert games(run) == games(expected(2)) and weights(run) == weights(expected(2))
     assert_copies(run, tmp_path / "a/copies", tmp_path / "b/copies")
