@@ -128,7 +128,7 @@ def draw(curve, path, title):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    figure = Figure(figsize=(11, 5.4), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     lines = {f"points against {short_name(opponent)}":
@@ -151,12 +151,13 @@ def draw(curve, path, title):
         first = min(x for x in spent if x > 0)
         axis.set_xscale("symlog", linthresh=first)
         axis.set_xlim(left=-first / 20)
-        axis.xaxis.set_major_formatter(lambda x, _: f"{x:,g}")
+        decades = 10.0 ** np.arange(np.ceil(np.log10(first)), np.log10(max(spent)) + 1e-9)
+        axis.set_xticks([0, *decades], ["0", *(f"{x:,.10g}" for x in decades)])
         axis.set_xlabel(f"{label} (linear to the first trained network, then logarithmic)")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel(f"% (networks with {curve.sims} simulations a move; bars: 95 %)")
     axes[0].set_ylim(-2, 102)
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=110)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mcts_ext.state import Game
 from zero.backends import Backend
@@ -67,11 +67,16 @@ class Speeds:
     calls_per_s: list[float]  # positions that their networks were asked about
     samples_per_s: list[float]  # of learning
 
-    def per_minute(self, samples_per_position: float) -> tuple[float, float]:
-        """Positions and network calls in a minute of training, where play and learning take turns."""
+    def per_minute(self, config: Config) -> tuple[float, float]:
+        """Positions and network calls in a minute of training."""
         positions, calls, samples = map(statistics.median, vars(self).values())
-        made = 60 / (1 / positions + samples_per_position / samples)
+        made = 60 / float(_together(config, 1 / positions, config.replay.samples_per_position / samples))
         return made, made * calls / positions
+
+
+def _together(config: Config, play: ArrayLike, learn: ArrayLike) -> NDArray[np.float64]:
+    """Seconds that so many seconds of both take: in turns, or at the same time and none slowed down by the other."""
+    return np.maximum(play, learn) if config.learner.concurrent else np.add(play, learn)
 
 
 def measure(config: Config, backend: Backend, workers: int, seconds: float, device: str = "cpu",
@@ -196,7 +201,7 @@ def predict(config: Config, curves: Sequence[Curve], speeds: Speeds) -> list[Run
             learned = more * curve.samples_after(needed)
             play, learn = rng.choice(speeds.calls_per_s, DRAWS), rng.choice(speeds.samples_per_s, DRAWS)
             calls.setdefault(opponent, []).append(needed)
-            seconds.setdefault(opponent, []).append(needed / play + learned / learn)
+            seconds.setdefault(opponent, []).append(_together(config, needed / play, learned / learn))
     rungs = [Rung(name, Interval.of(np.concatenate(calls[name])), Interval.of(np.concatenate(seconds[name])))
              for name in calls]
     return sorted(rungs, key=lambda rung: rung.calls.median)

@@ -80,6 +80,13 @@ def test_more_learning_for_a_position_takes_its_time():
     assert twice.seconds.median == pytest.approx(usual.calls.median * (1 / 1000 + 0.2 / 500), rel=0.01)
 
 
+def test_play_and_learning_at_the_same_time_take_the_longer_of_both():
+    config = replace(CONFIG, learner=replace(CONFIG.learner, concurrent=True))
+    rung = predict(config, [made_curve(config=config)], STEADY)[1]
+    assert rung.seconds.median == pytest.approx(rung.calls.median / 1000)
+    assert Speeds([100.0], [1000.0], [50.0]).per_minute(config) == pytest.approx((750.0, 7500.0))
+
+
 def test_intervals_cover_the_truth():
     """Matches drawn anew: the 95 % interval of the calls holds the true number, most of the time."""
     covered = 0
@@ -192,7 +199,7 @@ def test_measuring_counts_what_a_training_does():
     positions, calls, samples = map(np.median, vars(speeds).values())
     assert len(speeds.calls_per_s) >= 2 and samples > 100
     assert 1 < calls / positions < 5, "with 4 simulations a move"
-    made, asked = speeds.per_minute(4.0)
+    made, asked = speeds.per_minute(CONFIG)
     assert made == pytest.approx(60 / (1 / positions + 4 / samples))
     assert asked == pytest.approx(made * calls / positions)
 

@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
 
 def _speed_lines(config: "Config", speeds: "Speeds", where: str) -> list[str]:
     network, play = config.network, config.selfplay
-    positions, calls = speeds.per_minute(config.replay.samples_per_position)
+    positions, calls = speeds.per_minute(config)
     return [
         f"{config.game}, network {network.blocks}x{network.channels}, {play.sims} simulations a move, on {where}",
         f"  self-play   {_range(speeds.positions_per_s)} positions/s, {_range(speeds.calls_per_s)} network calls/s",
