@@ -295,7 +295,8 @@ def test_a_store_that_comes_late_gets_all_there_was(tmp_path):
 
 
 def test_killed_stores_come_back_and_miss_nothing(unbroken, tmp_path, monkeypatch):
-    """kill -9 at random instants of a training; the run does not notice, and in the end both copies are whole."""
+    """kill -9 at random instants of a training, also while its end waits for the stores; the run does not notice, and
+    both copies are whole after the next start at the latest."""
     monkeypatch.setattr(copies, "RETRY_SECONDS", 0.05)
     backend, rng = ProcessDisks(tmp_path / "a", tmp_path / "b"), np.random.default_rng(3)
     over, kills = threading.Event(), 0
@@ -322,6 +323,7 @@ def test_killed_stores_come_back_and_miss_nothing(unbroken, tmp_path, monkeypatc
         killer.join()
     assert kills and any("exit code -9" in text for text in messages)
     assert games(run) == games(unbroken) and weights(run) == weights(unbroken)
+    run, _ = train_with(ProcessDisks(tmp_path / "a", tmp_path / "b"), tmp_path / "run")
     assert_copies(run, tmp_path / "a", tmp_path / "b")
 
 
