@@ -51,14 +51,15 @@ def spread(run, most):
 def open_curve(path, run, arguments):
     """The stored curve, with new points where there were none."""
     game, config, machine = make_game(run.config.game), to_table(run.config), machine_of(run)
+    said = [f"runs/{run.root.resolve().name}" if word == str(arguments.run) else word for word in sys.argv[1:]]
+    words, today = shlex.join(["python", "benchmarks/strength_curve.py", *said]), date.today().isoformat()
     if path.exists():
         curve = Curve.read(path)
         if (curve.sims, curve.machine) != (arguments.sims, machine):
             sys.exit(f"{path}: of another run, or with another --sims ({curve.sims}); give --name, or remove it")
-        curve.config = config
+        curve.config, curve.command, curve.date = config, words, today
     else:
-        words = shlex.join(["python", "benchmarks/strength_curve.py", *sys.argv[1:]])
-        curve = Curve(game.name, arguments.sims, config, machine, date.today().isoformat(), words)
+        curve = Curve(game.name, arguments.sims, config, machine, today, words)
     known, costs = {point.version for point in curve.points}, efforts(run)
     curve.points += [Point(version, costs[version]) for version in spread(run, arguments.networks)
                      if version not in known]
@@ -182,8 +183,7 @@ def main():
     curve = open_curve(data, run, arguments)
     measure(curve, data, run, arguments)
     network = f"{run.config.network.blocks}x{run.config.network.channels}"
-    draw(curve, PICTURES / f"{name}.png", f"{curve.game}, {network}, trained on {curve.machine['cores']} cores of "
-                                          f"{curve.machine['cpu']}")
+    draw(curve, PICTURES / f"{name}.png", f"{curve.game}, {network}, trained on {curve.machine['cpu']}")
     print(data, PICTURES / f"{name}.png")
 
 
