@@ -63,7 +63,7 @@ def test_the_same_openings_are_not_played_twice(tool, monkeypatch, tmp_path):
         return SimpleNamespace(games=[], pairs=[0, 1, 0, 1, 0], broken=[])
 
     monkeypatch.setattr(tool, "play_match", play_match)
-    arguments = SimpleNamespace(sims=2, networks=2)
+    arguments = SimpleNamespace(run=run.root, sims=2, networks=2)
     curve = tool.open_curve(tmp_path / "c.json", run, arguments)
     for games in (0, 4):
         curve.points[0].matches = {"random": Tally([games // 2, 0, 0], [0, 0, games // 2])}
