@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zero.game_log import QUARANTINED, GameLog, read_segment
@@ -35,6 +35,7 @@ def same(a, b):
     return a.to_bytes() == b.to_bytes()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**40), st.integers(0, 50))
 def test_a_record_reads_back(index, plies):
     record = make_record(index, plies)
