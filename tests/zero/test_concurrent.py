@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from tiny_run import SETTINGS, Quiet, games, train, weights
 
 from nn import save
 from zero import backends
+from zero.backends.inline import InlineBackend
+from zero.backends.process import ProcessBackend
+from zero.commands.train import start_backend
 from zero.config import Config, from_table
 from zero.errors import UserError
 from zero.lesson import Lesson
@@ -23,6 +27,18 @@ TOGETHER = SETTINGS | {"learner": SETTINGS["learner"] | {"concurrent": True}}
 def whole(tmp_path_factory):
     """A finished run in this process, where the two take turns."""
     return train(tmp_path_factory.mktemp("runs") / "whole", **TOGETHER)
+
+
+def test_half_the_cores_of_this_machine_are_the_learners(monkeypatch):
+    """Whose workers are never in the learner's process: there they would take turns."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(6)))
+    arguments = SimpleNamespace(cluster=None, device="cpu", workers=None)
+    in_turns, together = (from_table(Config, {"learner": {"concurrent": on}}, "test") for on in (False, True))
+    assert start_backend(arguments, in_turns)[2] == 6
+    assert start_backend(arguments, together)[2] == 3
+    arguments.workers = 1
+    assert isinstance(start_backend(arguments, in_turns)[0], InlineBackend)
+    assert isinstance(start_backend(arguments, together)[0], ProcessBackend)
 
 
 def test_a_network_plays_one_iteration_late_and_no_game_is_forgotten(whole, unbroken):

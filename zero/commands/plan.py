@@ -50,8 +50,7 @@ def main(argv: list[str]) -> int:
 
     config = configuration.load(arguments.config, settings)
     curves = nearest_curves(config)
-    backend, device = start_backend(arguments, config)
-    workers = arguments.workers or (backend.cards if device == "cuda" else backend.capacity)
+    backend, device, workers = start_backend(arguments, config)
     print(f"measuring for {arguments.seconds:g} seconds", file=sys.stderr, flush=True)
     speeds = planner.measure(config, backend, workers, arguments.seconds, device,
                              learner_device(arguments.learner_device, device, 1),

@@ -61,13 +61,13 @@ def main(argv: list[str]) -> int:
         if arguments.start is not None:
             raise UserError("--start is for new runs; one that is resumed goes on from its own network")
         run = RunDirectory.open(arguments.resume)
-        backend, device = start_backend(arguments, run.config)
+        backend, device, workers = start_backend(arguments, run.config)
         if limits:
             run.change_budget(limits)
         if overrides:
             with run.lock():
                 run.grow(configuration.parse_overrides(overrides))
-        return execute(run, backend, device, arguments)
+        return execute(run, backend, device, workers, arguments)
 
     budget = [word for name, value in limits.items() for word in (f"--budget.{name}", str(value))]
     config = configuration.load(arguments.config, overrides + budget)
@@ -80,14 +80,14 @@ def main(argv: list[str]) -> int:
     require_sound(make_game(config.game))
     if not any(dataclasses.astuple(config.budget)):
         raise UserError(f"{arguments.config}: no end: give --minutes, --games or --steps, or a [budget] in the file")
-    backend, device = start_backend(arguments, config)
+    backend, device, workers = start_backend(arguments, config)
     state = None
     if arguments.start is not None:
         from zero.growth import started
 
         state = started(arguments.start, make_game(config.game), config.network)
     run = RunDirectory.create(arguments.run or Path("runs") / arguments.config.stem, config, describe(), state)
-    return execute(run, backend, device, arguments)
+    return execute(run, backend, device, workers, arguments)
 
 
 def split_settings(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -104,18 +104,25 @@ def split_settings(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def start_backend(arguments: TrainArguments, config):
-    """Where the workers will run, and their device. Raises `UserError` if the cluster cannot be joined, or if there is
-    no such device."""
+    """Where the workers will run, their device, and how many they are: one for each card or core if nobody says. If
+    both compute at the same time the learner has half of this machine's cores, and workers are never in its process.
+
+    Raises `UserError` if the cluster cannot be joined, or if there is no such device.
+    """
     from zero import backends
     from zero.devices import cluster_device, local_device
 
+    concurrent = config.learner.concurrent
     if arguments.cluster:
         backend = backends.make(arguments.cluster)
-        return backend, cluster_device(arguments.device, backend.cards)
-    device = local_device(arguments.device, config, lambda text: print(text, file=sys.stderr))
-    cores = len(os.sched_getaffinity(0))
-    alone = device == "cpu" and (arguments.workers or cores) == 1
-    return backends.make("inline" if alone else "process"), device
+        device, cores = cluster_device(arguments.device, backend.cards), backend.capacity
+    else:
+        device = local_device(arguments.device, config, lambda text: print(text, file=sys.stderr))
+        cores = len(os.sched_getaffinity(0))
+        cores = max(1, cores // 2) if concurrent else cores
+        alone = device == "cpu" and (arguments.workers or cores) == 1 and not concurrent
+        backend = backends.make("inline" if alone else "process")
+    return backend, device, arguments.workers or (backend.cards if device == "cuda" else cores)
 
 
 class StopRequest:
@@ -135,14 +142,13 @@ class StopRequest:
         return self.requested
 
 
-def execute(run, backend, device: str, arguments: TrainArguments) -> int:
+def execute(run, backend, device: str, workers: int, arguments: TrainArguments) -> int:
     """Trains to the end of the budget, then plays the match. Returns the exit code."""
     from zero.devices import learner_device
     from zero.display import make_display
     from zero.metrics import Metrics
     from zero.supervisor import Stopped, Supervisor
 
-    workers = arguments.workers or (backend.cards if device == "cuda" else backend.capacity)
     stop = StopRequest()
     if arguments.watch:
         from zero.commands.play import start_watching
