@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from test_training import games_bytes, start
-from tiny_run import SETTINGS, Quiet, games, train, weights
+from tiny_run import SETTINGS, Quiet, games, train, train_with_stops, weights
 
 from nn import save
 from zero import backends
@@ -18,7 +18,7 @@ from zero.config import Config, from_table
 from zero.errors import UserError
 from zero.lesson import Lesson
 from zero.run import RunDirectory
-from zero.supervisor import Stopped, Supervisor
+from zero.supervisor import Supervisor
 
 TOGETHER = SETTINGS | {"learner": SETTINGS["learner"] | {"concurrent": True}}
 
@@ -81,22 +81,7 @@ def test_with_worker_processes_it_is_the_same_run_at_the_same_time(whole, tmp_pa
 
 
 def test_stopped_anywhere_it_ends_as_the_unbroken_run(whole, tmp_path):
-    rng = np.random.default_rng(0)
-    root, stops = tmp_path / "stopped", 0
-    while True:
-        left = int(rng.integers(1, 4))
-
-        def soon():
-            nonlocal left
-            left -= 1
-            return left < 0
-
-        try:
-            run = train(root, backend="inline" if stops % 2 else "process", should_stop=soon if stops < 4 else bool,
-                        **TOGETHER)
-            break
-        except Stopped:
-            stops += 1
+    run, stops = train_with_stops(tmp_path / "stopped", 4, ("process", "inline"), **TOGETHER)
     assert stops > 2
     assert games(run) == games(whole) and weights(run) == weights(whole)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_run import SETTINGS, Quiet, games, train, weights
+from tiny_run import SETTINGS, Quiet, games, train, train_with_stops, weights
 
 from nn import save
 from zero import backends
 from zero.config import Config, from_table
 from zero.run import RunDirectory
-from zero.supervisor import Stopped, Supervisor
+from zero.supervisor import Supervisor
 
 
 def test_a_run_leaves_what_it_should(unbroken):
@@ -46,21 +46,7 @@ def test_games_do_not_depend_on_their_neighbours_or_on_the_worker(unbroken, tmp_
 
 
 def test_a_run_stopped_anywhere_ends_as_the_unbroken_one(unbroken, tmp_path):
-    rng = np.random.default_rng(0)
-    root, stops = tmp_path / "stopped", 0
-    while True:
-        left = int(rng.integers(1, 4))
-
-        def soon():
-            nonlocal left
-            left -= 1
-            return left < 0
-
-        try:
-            run = train(root, should_stop=soon if stops < 6 else lambda: False)
-            break
-        except Stopped:
-            stops += 1
+    run, stops = train_with_stops(tmp_path / "stopped", 6)
     assert stops > 2
     assert games(run) == games(unbroken)
     assert weights(run) == weights(unbroken)

@@ -1,10 +1,12 @@
 """A training that takes a second: tic-tac-toe in four iterations of 24 games."""
 
+import numpy as np
+
 from zero import backends
 from zero.config import Config, from_table
 from zero.display import Display
 from zero.run import RunDirectory
-from zero.supervisor import Supervisor
+from zero.supervisor import Stopped, Supervisor
 
 SETTINGS = {
     "game": "tictactoe",
@@ -33,6 +35,25 @@ def train(root, workers=1, backend="inline", should_stop=lambda: False, learners
         run = RunDirectory.create(root, from_table(Config, SETTINGS | changes, "test"), {})
     Supervisor(run, backends.make(backend), workers, Quiet(), should_stop, learners=learners).train()
     return run
+
+
+def train_with_stops(root, most, backends=("inline",), **changes):
+    """As `train`, but stopped at random up to `most` times and gone on with, on the backends in turn; the run, and how
+    often it was stopped."""
+    rng, stops = np.random.default_rng(0), 0
+    while True:
+        left = int(rng.integers(1, 4))
+
+        def soon():
+            nonlocal left
+            left -= 1
+            return left < 0
+
+        try:
+            backend = backends[stops % len(backends)]
+            return train(root, backend=backend, should_stop=soon if stops < most else bool, **changes), stops
+        except Stopped:
+            stops += 1
 
 
 def games(run):
