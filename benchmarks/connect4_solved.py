@@ -1,11 +1,11 @@
 """How often a player keeps the game-theoretic value of a Connect Four position, judged by a perfect solver.
 
     python benchmarks/connect4_solved.py 'runs/connect4?sims=100' 'runs/connect4?sims=0' mcts:1000
-    python benchmarks/connect4_solved.py --make 800
+    python benchmarks/connect4_solved.py --make 800 --plies 8 30
+    python benchmarks/connect4_solved.py --make 140 --plies 4 7
 
-The positions lie in connect4_positions.jsonl: 8 to 30 plies (before, the solver takes minutes for each), only those
-where some legal move loses value, half from random games and half from games of mcts:300 that plays every fourth move
-at random. They never meet a training.
+The positions lie in connect4_positions.jsonl: 4 to 30 plies, only those where some legal move loses value, half from
+random games and half from games of mcts:300 that plays every fourth move at random. They never meet a training.
 """
 
 import argparse
@@ -22,15 +22,15 @@ from zero.arena.seats import DEFAULT_LIMITS, open_seat
 from zero.games import make_game
 
 POSITIONS = Path(__file__).with_name("connect4_positions.jsonl")
-PLIES = (8, 30)
 SEED = 7
+EARLY = 12  # plies: before, values are hardest to tell
 
 
-def random_position(game, search, rng):
-    """The moves of a position that is not over; `search` plays them if it is one."""
+def random_position(game, search, rng, low, high):
+    """The moves of a position after `low` to `high` plies that is not over; `search` plays them if it is one."""
     while True:
         state, moves = game.new_state(), []
-        plies = int(rng.integers(PLIES[0], PLIES[1] + 1))
+        plies = int(rng.integers(low, high + 1))
         if search:
             search.reset(0)
         while len(moves) < plies and not state.terminal:
@@ -48,14 +48,15 @@ def random_position(game, search, rng):
             return state, moves
 
 
-def make(count):
-    game, solver, rng = make_game("connect4"), Solver(table_bits=25), np.random.default_rng(SEED)
+def make(count, low, high):
+    """Adds `count` positions after `low` to `high` plies to those there are."""
+    game, solver, rng = make_game("connect4"), Solver(table_bits=27), np.random.default_rng(SEED)
     search = Search(game, 1, {"solver": True}, SEED)
     known = set()
-    with open(POSITIONS, "w") as file:
+    with open(POSITIONS, "a") as file:
         while len(known) < count:
             played = len(known) % 2 == 1
-            state, moves = random_position(game, search if played else None, rng)
+            state, moves = random_position(game, search if played else None, rng, low, high)
             values = solver.values(state)
             legal = values[values > -2]
             if state.hash() in known or (legal == legal.max()).all():
@@ -63,7 +64,8 @@ def make(count):
             known.add(state.hash())
             line = {"moves": "".join(str(move + 1) for move in moves), "values": values.tolist(), "mcts": played}
             file.write(json.dumps(line) + "\n")
-            if len(known) % 50 == 0:
+            file.flush()
+            if len(known) % 10 == 0:
                 print(f"{len(known)} positions", flush=True)
 
 
@@ -100,18 +102,19 @@ def read_positions():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("players", nargs="*", help="players as `zero match` takes them")
-    parser.add_argument("--make", type=int, metavar="N", help="write N new positions (ten minutes for 800)")
+    parser.add_argument("--make", type=int, metavar="N", help="add N positions (half an hour for 140 early ones)")
+    parser.add_argument("--plies", type=int, nargs=2, default=(8, 30), metavar=("LOW", "HIGH"), help="of the new ones")
     arguments = parser.parse_args()
     if arguments.make:
-        make(arguments.make)
+        make(arguments.make, *arguments.plies)
     positions = read_positions()
     plies = np.array([len(position["moves"]) for position in positions])
     played = np.array([position["mcts"] for position in positions])
-    print(f"| player | all {len(positions)} | from mcts games ({played.sum()}) | plies 8-11 ({(plies < 12).sum()}) |")
+    print(f"| player | all {len(positions)} | from mcts games ({played.sum()}) | before ply {EARLY} ({(plies < EARLY).sum()}) |")
     print("|---|---|---|---|")
     for text in arguments.players:
         kept = judge(text, positions)
-        print(f"| {text} | {share(kept)} | {share(kept[played])} | {share(kept[plies < 12])} |", flush=True)
+        print(f"| {text} | {share(kept)} | {share(kept[played])} | {share(kept[plies < EARLY])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ at once are never searched, forced replies are taken alone, the others are tried
 make, central columns first (the ideas are P. Pons's, "Solving Connect Four", 2015; the code is not).
 """
 from libc.stdint cimport int8_t, uint64_t
-from libc.stdlib cimport calloc, free
+from posix.mman cimport MAP_ANON, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, mmap, munmap
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from mcts_ext.state cimport State
 
 cdef extern from *:
     int popcount64 "__builtin_popcountll"(uint64_t) noexcept nogil
+    void prefetch "__builtin_prefetch"(const void*) noexcept nogil
+
+cdef extern from "<sys/mman.h>" nogil:
+    int madvise(void* start, size_t length, int advice)
+    int MADV_HUGEPAGE
 
 
 cdef enum:
@@ -35,7 +40,7 @@ cdef class Solver:
     cdef uint64_t bottom, cells
     cdef uint64_t columns[MAX_COLUMNS]   # from the centre outwards
     cdef Entry* table
-    cdef uint64_t table_size
+    cdef int table_bits
     cdef readonly uint64_t nodes         # searched since the solver was made
 
     def __cinit__(self, int rows=6, int cols=7, int table_bits=22):
@@ -51,13 +56,19 @@ cdef class Solver:
         for k in range(cols):
             column = cols // 2 + (1 - 2 * (k % 2)) * (k + 1) // 2
             self.columns[k] = ((<uint64_t>1 << rows) - 1) << (column * self.height)
-        self.table_size = (<uint64_t>1 << table_bits) - 1        # odd: spreads keys by their remainder
-        self.table = <Entry*>calloc(self.table_size, sizeof(Entry))
-        if self.table == NULL:
+        self.table_bits = table_bits
+        cdef void* memory = mmap(NULL, self._table_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
+        if memory == MAP_FAILED:
             raise MemoryError(f"no memory for 2^{table_bits} table entries")
+        self.table = <Entry*>memory
+        madvise(memory, self._table_bytes(), MADV_HUGEPAGE)      # a search reads all over it: twice as fast
 
     def __dealloc__(self):
-        free(self.table)
+        if self.table != NULL:
+            munmap(self.table, self._table_bytes())
+
+    cdef size_t _table_bytes(self) noexcept nogil:
+        return sizeof(Entry) << self.table_bits
 
     def value(self, State state not None):
         """+1, 0 or -1: what perfect play brings the player to move. Raises ValueError for another game or size."""
@@ -105,16 +116,22 @@ cdef class Solver:
             found |= pairs & (stones << step)
         return found & (self.cells ^ occupied)
 
+    cdef inline Entry* entry_of(self, uint64_t key) noexcept nogil:
+        """Where the table keeps what it knows of that position: Fibonacci hashing (Knuth, volume 3, section 6.4)."""
+        return self.table + (key * <uint64_t>0x9E3779B97F4A7C15 >> (64 - self.table_bits))
+
     cdef int solve(self, uint64_t mover, uint64_t occupied, int alpha, int beta) noexcept nogil:
         """Negamax of a position that is not over: the value for the player to move, exact within (alpha, beta)."""
         cdef uint64_t other = mover ^ occupied
         cdef uint64_t landings = (occupied + self.bottom) & self.cells
         cdef uint64_t threats, forced, key, move, swap
         cdef uint64_t moves[MAX_COLUMNS]
+        cdef Entry* entries[MAX_COLUMNS]             # of the positions after the moves
         cdef int scores[MAX_COLUMNS]
         cdef int count = 0, k, j, value, best, score
         cdef int lower = alpha
         cdef Entry* entry
+        cdef Entry* child
         self.nodes += 1
         if not landings:
             return 0
@@ -133,7 +150,7 @@ cdef class Solver:
             return 0                     # no room for another win: the mover has no winning cell, nor the opponent
 
         key = mover + occupied + self.bottom
-        entry = &self.table[key % self.table_size]
+        entry = self.entry_of(key)
         if entry.key == key:
             if entry.bound == (LOWER | UPPER):
                 return entry.value
@@ -147,13 +164,20 @@ cdef class Solver:
             move = landings & self.columns[k]
             if not move:
                 continue
+            child = self.entry_of(other + (occupied | move) + self.bottom)
+            prefetch(child)
             score = popcount64(self.winning_cells(mover | move, occupied | move))
             j = count
             while j > 0 and scores[j - 1] < score:
-                moves[j], scores[j] = moves[j - 1], scores[j - 1]
+                moves[j], scores[j], entries[j] = moves[j - 1], scores[j - 1], entries[j - 1]
                 j -= 1
-            moves[j], scores[j] = move, score
+            moves[j], scores[j], entries[j] = move, score, child
             count += 1
+        for k in range(count):           # a move known to suffice (Plaat et al. 1996, "enhanced transposition cutoffs")
+            child = entries[k]
+            if child.key == other + (occupied | moves[k]) + self.bottom and child.bound & UPPER \
+                    and -child.value >= beta:
+                return -child.value
         lower = alpha
         best = -1
         for k in range(count):
