@@ -337,6 +337,12 @@ def to_table(config: Any) -> dict:
     }
 
 
+def changes(section: Any) -> dict:
+    """The settings of a section that are not the defaults, as `to_table` writes them."""
+    usual = to_table(type(section)())
+    return {key: value for key, value in to_table(section).items() if value != usual.get(key)}
+
+
 def dumps(config: Config) -> str:
     """The config as TOML text; `from_table(Config, tomllib.loads(dumps(c)), ...) == c`."""
     import tomli_w

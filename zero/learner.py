@@ -15,7 +15,7 @@ from nn import cpu, layers, optim, save
 from nn.average import EMA, SWA
 from nn.backend import array_module
 from nn.finite import nonfinite
-from zero.config import Config
+from zero.config import Config, changes
 from zero.errors import UserError
 from zero.growth import grown, shapes
 from zero.heads import AuxiliaryHeads
@@ -169,11 +169,14 @@ class Learner:
         """Ends what the learner has started elsewhere."""
 
     def export(self, path: Path, version: int, **about: float) -> None:
-        """Writes the network that plays: the averaged weights if there are, else the newest; with `about` it."""
+        """Writes the network that plays: the averaged weights if there are, else the newest; with `about` it, and how
+        its run searches, so that who plays from the file alone searches in the same way."""
         network = self.network
         if self.average is not None and self.average.updates:
             network = self.average.copy_to(Network(self.game, self.config.network, np.random.default_rng(0)))
-        save_network(path, network, self.game.full_name, {"version": version, "seed": self.config.seed, **about})
+        search = changes(self.config.search)
+        about = {"version": version, "seed": self.config.seed, "search": search, **about}
+        save_network(path, network, self.game.full_name, about)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything an exact continuation needs."""

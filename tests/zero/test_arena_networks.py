@@ -17,6 +17,8 @@ from zero.arena.seats import Limits, common_game
 from zero.arena.solver import _exhaustive_values
 from zero.config import Config, NetworkConfig, SearchOptions
 from zero.errors import UserError
+from zero.games import make_game
+from zero.learner import Learner
 from zero.network import Network, save_network
 from zero.run import RunDirectory
 
@@ -44,6 +46,13 @@ def test_where_networks_come_from(run, tmp_path):
     for target, words in (("@7", "no network number 7"), ("@x", "number of a network")):
         with pytest.raises(UserError, match=words):
             find_network(f"{run.root}{target}")
+
+
+def test_a_published_file_alone_searches_as_its_run_does(tmp_path):
+    config = Config(game="tictactoe", search=SearchOptions(root="gumbel", c_scale=0.3, solver=True), network=TINY)
+    path = tmp_path / "net.safetensors"
+    Learner(make_game(config.game), config).export(path, version=1)
+    assert find_network(str(path)).options == config.search
 
 
 def test_networks_play_and_may_play_without_search(run):

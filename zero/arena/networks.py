@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mcts_ext.options import SearchOptions
 from mcts_ext.state import Game
+from zero.config import from_table
 from zero.errors import UserError
 from zero.evaluator import NetworkEvaluator
 from zero.network import plays, read_about
@@ -32,7 +33,9 @@ def find_network(target: str) -> NetworkSource:
     """From a weights file, a run (its newest network) or `run@N`. Raises UserError."""
     path = Path(target)
     if path.is_file():
-        return NetworkSource(path, read_about(path)["game"], SearchOptions())
+        about = read_about(path)
+        options = from_table(SearchOptions, about["about"].get("search", {}), target, "search.")
+        return NetworkSource(path, about["game"], options)
     root, _, number = target.rpartition("@") if not path.is_dir() else (target, "", "")
     if number and not number.isdigit():
         raise UserError(f"player '{target}': behind @ stands the number of a network, as in {root}@120")
