@@ -1,7 +1,8 @@
 """What each training method is worth: trainings of Connect Four that differ in one setting, judged by a perfect solver.
 
-    python benchmarks/ablations.py runs/ablations                     all of them, two minutes of a core each
+    python benchmarks/ablations.py runs/ablations                     all of them, a minute or two of a core each
     python benchmarks/ablations.py runs/ablations --only lambda-1 muon
+    python benchmarks/ablations.py runs/tried --settings replay.surprise_share=0    changed in every one of them
     python benchmarks/ablations.py runs/ablations --table             what is there so far
 
 Every training plays the same number of games with one worker from the settings of configs/connect4-quick.toml. `base`
@@ -44,20 +45,27 @@ VARIANTS = {
     "preactivation": ["--network.block=preactivation"],
     "squeeze-excitation": ["--network.se=8"],
     "samples-6": ["--replay.samples_per_position=6"],
+    "samples-2": ["--replay.samples_per_position=2"],
+    "surprise-1": ["--replay.surprise_share=1"],
+    "surprise-0.8": ["--replay.surprise_share=0.8"],
+    "proofs-200k": ["--selfplay.proof_moves=200000"],
+    "window-3": ["--replay.window_min=60000"],
+    "wider": ["--network.channels=48"],
+    "lr-0.06": ["--learner.lr=0.06"],
 }
 
 
-def train(name, root, games):
+def train(name, root, games, common):
     """Trains a variant if that is not done; returns what it scored."""
     result = root / f"{name}.json"
     if not result.exists():
         before = cpu_seconds()
         command = [sys.executable, "-m", "zero", "train", CONFIG, "--run", root / name, f"--games={games}",
-                   "--workers=1", "--budget.minutes=0", "--match.games=0", *VARIANTS[name]]
+                   "--workers=1", "--budget.minutes=0", "--match.games=0", *common, *VARIANTS[name]]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         seconds, positions = cpu_seconds() - before, read_positions()
         searched, alone = (judge(f"{root / name}?sims={sims}", positions) for sims in (100, 0))
-        result.write_text(json.dumps({"name": name, "settings": VARIANTS[name], "games": games,
+        result.write_text(json.dumps({"name": name, "settings": [*common, *VARIANTS[name]], "games": games,
                                       "cpu_s": round(seconds), "searched": share(searched), "alone": share(alone)}))
     return json.loads(result.read_text())
 
@@ -72,6 +80,7 @@ def main():
     parser.add_argument("root", type=Path, help="directory for the trainings")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help=", ".join(VARIANTS))
     parser.add_argument("--games", type=int, default=4000, help="of each training")
+    parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="of all trainings")
     parser.add_argument("--table", action="store_true", help="train nothing, show what is there")
     arguments = parser.parse_args()
     arguments.root.mkdir(parents=True, exist_ok=True)
@@ -80,7 +89,7 @@ def main():
         names = [name for name in names if (arguments.root / f"{name}.json").exists()]
     print("| variant | settings | CPU s | value kept, 100 simulations | by the policy alone |\n|---|---|---|---|---|")
     for name in names:
-        found = train(name, arguments.root, arguments.games)
+        found = train(name, arguments.root, arguments.games, [f"--{setting}" for setting in arguments.settings])
         settings = " ".join(f"`{setting.removeprefix('--')}`" for setting in found["settings"])
         print(f"| {name} | {settings} | {found['cpu_s']} | {found['searched']} | {found['alone']} |", flush=True)
 

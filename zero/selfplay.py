@@ -41,7 +41,7 @@ def game_seed(seed: int, index: int) -> int:
 
 
 def surprise(policy: np.ndarray, prior: np.ndarray) -> float:
-    """KL(policy || prior) in nats: how much the search changed the network's mind."""
+    """KL(policy || prior) in nats: how much a policy target would change the network's mind."""
     chosen = policy > 0
     ratio = policy[chosen] / np.maximum(prior[chosen], 1e-12)
     return max(0.0, float(policy[chosen] @ np.log(ratio)))
@@ -61,7 +61,7 @@ class Lane:
     moves: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     policies: list[np.ndarray] = field(default_factory=list)
-    surprises: list[float] = field(default_factory=list)  # of each policy target, see `surprise`
+    priors: list[np.ndarray | None] = field(default_factory=list)  # the network's policy where there is a target
     lost: list[int] = field(default_factory=lambda: [0, 0])  # searches in a row that looked lost, of each player
 
 
@@ -233,7 +233,7 @@ class SelfPlayWorker:
             lane.moves.append(action)
             lane.values.append(value)
             lane.policies.append(policy)
-            lane.surprises.append(0.0 if policy is None else surprise(policy, result.prior))
+            lane.priors.append(None if policy is None else result.prior)
             lane.state.play(action)
             if lane.state.terminal:
                 mover, proven = lane.state.to_move, int(lane.state.outcome())
@@ -291,6 +291,8 @@ class SelfPlayWorker:
     def _record(self, lane: Lane, result: int) -> GameRecord:
         """The record of a game with that result, seen by the first player."""
         proven = self._prove(lane)
+        targets = zip(lane.policies, lane.priors, strict=True)  # a proof may surprise where the search did not
+        surprises = [0.0 if policy is None else surprise(policy, prior) for policy, prior in targets]
         counts, actions, probs = [], [], []
         for policy in lane.policies:
             chosen = np.empty(0, np.int64) if policy is None else np.flatnonzero(policy > 1e-4)
@@ -308,7 +310,7 @@ class SelfPlayWorker:
             np.array(counts, np.uint16),
             np.concatenate(actions).astype(np.uint16),
             np.concatenate(probs).astype(np.float16),
-            np.array(lane.surprises, np.float16),
+            np.array(surprises, np.float16),
         )
 
 
