@@ -17,9 +17,11 @@ from gui.graph import chart
 from gui.looks import look
 from gui.players import find_run, read_metrics
 from gui.widgets import Rect, Ui
-from mcts_ext.games import make
 from mcts_ext.state import Game, State
+from zero.config import load
+from zero.errors import UserError
 from zero.record import FRAME, MAGIC, GameRecord
+from zero.sizes import Sizes
 
 REFRESH = 1.0  # seconds between looks at the directory
 PLY = 0.45  # seconds per move on the small boards
@@ -78,6 +80,10 @@ def _frames(data: bytes) -> list[GameRecord]:
     return found
 
 
+def board_view(game: Game) -> BoardView:
+    return BoardView(look(game.name), game.geometry, game.rows, game.cols, labels(game, action_map(game)))
+
+
 class TrainingScreen:
     """Raises ValueError if the path is no run."""
 
@@ -88,10 +94,11 @@ class TrainingScreen:
         if run is None:
             raise ValueError(f"{path}: not a run directory (no config.toml with a game in it)")
         self.app, self.run = app, run
-        self.game = make(run.game)
-        names = labels(self.game, action_map(self.game))
-        kind, rows, cols = self.game.geometry, self.game.rows, self.game.cols
-        self.views = [BoardView(look(run.game), kind, rows, cols, names) for _ in range(BOARDS)]
+        try:
+            self.sizes = Sizes(load(path / "config.toml"))
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        self.views = [board_view(self.sizes.own) for _ in range(BOARDS)]
         self.shown: list[Replay | None] = [None] * BOARDS
         self.metrics: list[dict] = []
         self.waiting: list[GameRecord] = []
@@ -108,7 +115,9 @@ class TrainingScreen:
             self._look()
         for i, replay in enumerate(self.shown):
             if (replay is None or not replay.advance(now)) and self.waiting:
-                self.shown[i] = Replay.start(self.game, self.waiting.pop(0), now)
+                record = self.waiting.pop(0)
+                game = self.sizes.game(record.seed)
+                self.views[i], self.shown[i] = board_view(game), Replay.start(game, record, now)
 
     def deadline(self) -> float | None:
         return min([self._look_at] + [replay.next_at for replay in self.shown if replay])

@@ -9,10 +9,11 @@ from collections.abc import Container
 import numpy as np
 
 from mcts_ext.positions import replay_game
-from mcts_ext.state import Game, State
+from mcts_ext.state import State
 from zero.config import Config
 from zero.record import GameRecord
 from zero.selfplay import game_seed
+from zero.sizes import Sizes
 
 
 class Refused(ValueError):
@@ -22,8 +23,8 @@ class Refused(ValueError):
 class Admission:
     """Judges the records of one run. Costs about as much as playing the moves, without search or network."""
 
-    def __init__(self, game: Game, config: Config):
-        self.game, self.config = game, config
+    def __init__(self, config: Config):
+        self.config, self.sizes = config, Sizes(config)
 
     def admit(self, payload: bytes, version: int, asked: Container[int]) -> GameRecord:
         """The record in `payload`, if it is a game numbered in `asked` and played by network `version`.
@@ -48,12 +49,13 @@ class Admission:
             raise ValueError(f"played by network {record.version} instead of {version}")
         if record.seed != game_seed(self.config.seed, record.index):
             raise ValueError("played with another seed")
+        game = self.sizes.game(record.seed)
         self._check_values(record)
-        self._check_policies(record)
+        self._check_policies(record, game.num_actions)
         if not (record.surprises >= 0).all() or np.isinf(record.surprises).any():
             raise ValueError("a surprise is no number of 0 or more")
         moves, counts, actions = (part.astype(np.uint16) for part in (record.moves, record.counts, record.actions))
-        movers, end = replay_game(self.game, moves, counts, actions)
+        movers, end = replay_game(game, moves, counts, actions)
         self._check_result(record, movers, end)
 
     def _check_values(self, record: GameRecord) -> None:
@@ -70,14 +72,14 @@ class Admission:
         if not ((proven == 0) | (proven == 1)).all():
             raise ValueError("a proven value is not a result")
 
-    def _check_policies(self, record: GameRecord) -> None:
+    def _check_policies(self, record: GameRecord, num_actions: int) -> None:
         """Each adds up to 1, but for what float16 rounds and the record leaves out."""
         probs = record.probs.astype(np.float32)
         if not ((probs >= 0) & (probs <= 1)).all():  # NaN fails too
             raise ValueError("a policy holds what is no probability")
         plies = np.repeat(np.arange(len(record.counts)), record.counts)
         sums = np.bincount(plies, probs, minlength=len(record.counts))
-        left_out = 0.002 + 1e-4 * self.game.num_actions
+        left_out = 0.002 + 1e-4 * num_actions
         wrong = (record.counts > 0) & (np.abs(sums - 1) > left_out)
         if wrong.any():
             ply = int(np.argmax(wrong))

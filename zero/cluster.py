@@ -18,7 +18,6 @@ from zero.backends import WorkerDied
 from zero.backends.ray import Node, RayBackend
 from zero.config import Config
 from zero.doctor import Check
-from zero.games import make_game
 from zero.network import Network, save_network
 from zero.selfplay import SelfPlayWorker
 from zero.weights import Weights
@@ -95,7 +94,7 @@ def examine(backend: RayBackend, config: Config, stores: str | None = None) -> I
     here = Inspector(config)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "untrained.safetensors"
-        save_network(path, Network(here.game, config.network, np.random.default_rng(0)), config.game)
+        save_network(path, Network(here.sizes.own, config.network, np.random.default_rng(0)), config.game)
         weights = backend.share(Weights.read(path, version=0))
     for node in nodes:
         for check in examine_node(backend, node, config, weights, here, stores if node.disk else None):
@@ -151,7 +150,7 @@ def examine_node(
             report = ask("play", 1.0, [])
         if not report.records:
             return f"not finished in {PATIENCE:.0f} s"
-        Admission(make_game(config.game), config).admit(report.records[0], 0, {0})
+        Admission(config).admit(report.records[0], 0, {0})
         return None
 
     try:

@@ -89,6 +89,9 @@ class SelfPlayConfig:
     # Moves that alpha-beta may try to prove a position of an ended game (mcts_ext.endgame); 0 = none. Not with superko.
     proof_moves: int = 0
     random_plies: int = 0  # games start with up to this many uniformly random moves, for diversity
+    # Other sizes of the run's game -> share of the games that are played on them, as {7 = 0.3, "5?komi=24.5" = 0.1};
+    # the rest is played on its own. For size-free networks. Each size has `lanes` games in lockstep.
+    sizes: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         at_least(self, 1, "sims", "games", "resign_moves")
@@ -98,6 +101,8 @@ class SelfPlayConfig:
         within(self, 0, 1, "resign_false_rate", "resign_play_on")
         if not 0 < self.full_share <= 1:
             raise SettingError("full_share", self.full_share, "must be above 0, at most 1")
+        if not (all(share >= 0 for share in self.sizes.values()) and sum(self.sizes.values()) < 1):
+            raise SettingError("sizes", self.sizes, "must be shares of 0 or more, below 1 together")
 
 
 @dataclass(frozen=True)
@@ -223,6 +228,11 @@ class Config:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     match: MatchConfig = field(default_factory=MatchConfig)
 
+    def __post_init__(self) -> None:
+        if self.selfplay.sizes and not self.network.size_free:
+            rule = "needs network.policy_head = 'convolutional' and network.value_pooling = true"
+            raise SettingError("selfplay.sizes", self.selfplay.sizes, rule)
+
 
 def load(path: str | Path, overrides: list[str] = ()) -> Config:
     """Reads a TOML file and applies overrides of the form `--section.key value` or `--section.key=value`.
@@ -318,6 +328,10 @@ def typed(hint: Any, value: Any, what: str) -> Any:
         if isinstance(value, list | tuple):
             return tuple(typed(choices[0], item, what) for item in value)
         raise UserError(f"{what} = {value!r}: must be a list")
+    if origin is dict:
+        if isinstance(value, dict):
+            return {key: typed(choices[1], item, f"{what}.{key}") for key, item in value.items()}
+        raise UserError(f"{what} = {value!r}: must be a table")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is type(None) and value is None:

@@ -6,7 +6,7 @@ from typing import Literal
 from nn.backend import cards
 from zero.config import Config
 from zero.errors import UserError
-from zero.games import make_game
+from zero.sizes import Sizes
 
 Wanted = Literal["auto", "cpu", "cuda"]
 
@@ -24,7 +24,8 @@ def local_device(wanted: Wanted, config: Config, warn: Callable[[str], None]) ->
         raise UserError("--device cuda: needs an NVIDIA card, its driver and CuPy (pip install 'zero-engine[gpu]')")
     from zero.doctor_evaluation import examine_card
 
-    fault = examine_card(make_game(config.game), config.network).fault
+    faults = (examine_card(game, config.network).fault for game in Sizes(config).games)
+    fault = next(filter(None, faults), None)
     if fault is None:
         return "cuda"
     if wanted == "cuda":

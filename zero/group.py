@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from zero.backends import Backend, WorkerDied
+from zero.batch import Batch
 from zero.config import Config
 from zero.errors import UserError
 from zero.games import make_game
 from zero.learner import Learner, Losses
-from zero.replay import Batch
 
 
 class Abandoned(Exception):

@@ -15,6 +15,7 @@ from nn import cpu, layers, optim, save
 from nn.average import EMA, SWA
 from nn.backend import array_module
 from nn.finite import nonfinite
+from zero.batch import Batch
 from zero.config import Config, changes
 from zero.errors import UserError
 from zero.growth import grown, shapes
@@ -22,7 +23,6 @@ from zero.heads import AuxiliaryHeads
 from zero.losses import all_losses, sample_counts
 from zero.network import Network, save_network, with_present_names
 from zero.optimizers import learning_rate, make_optimizer
-from zero.replay import Batch
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class Learner:
         counts = None if self.reduce is None else sample_counts(batch)
         batch = batch.on(self.device)
         self.optimizer.zero_grad()
-        features = self.network.features(nn.Tensor(batch.planes))
-        policy, value = self.network.policy(features), self.network.value(features)
-        parts = all_losses(policy, value, self.auxiliary(features), batch, settings)
+        features, mask = self.network.features(nn.Tensor(batch.planes), batch.mask), batch.mask
+        policy, value = self.network.policy(features, mask), self.network.value(features, mask)
+        parts = all_losses(policy, value, self.auxiliary(features, mask), batch, settings)
         share = dict.fromkeys(parts, 1.0) if counts is None else self._shares(counts)
         sum(weight * share[name] * loss for name, (weight, loss) in parts.items()).backward()
         values = {name: share[name] * loss.item() for name, (_, loss) in parts.items()}

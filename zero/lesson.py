@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from zero.batch import Batch
 from zero.errors import UserError
 from zero.learner import Learner, Losses
-from zero.replay import Batch, Replay
+from zero.replay import Replay
 from zero.run import Checkpoint
 
 SHOW_SECONDS = 0.5

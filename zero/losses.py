@@ -9,9 +9,9 @@ import numpy as np
 
 import nn
 from nn import ops
+from zero.batch import Batch
 from zero.config import LearnerConfig
 from zero.heads import value_of
-from zero.replay import Batch
 
 SOFTENING = 0.25  # exponent of the soft policy target: a temperature of 4
 PLIES_UNIT, PLIES_DELTA = 20.0, 10.0  # moves left are compared in this unit; beyond delta errors count linearly: lc0's
@@ -26,7 +26,7 @@ def all_losses(policy, value, auxiliary: dict, batch: Batch, settings: LearnerCo
         "value": (settings.value_weight, _value_loss(value, batch)),
     }
     if "reply" in auxiliary:
-        loss = ops.cross_entropy(auxiliary["reply"], nn.Tensor(batch.reply), None, _given(batch.reply))
+        loss = ops.cross_entropy(auxiliary["reply"], nn.Tensor(batch.reply), batch.existing, _given(batch.reply))
         parts["reply"] = settings.reply_weight, loss
     if "soft_policy" in auxiliary:
         loss = ops.cross_entropy(auxiliary["soft_policy"], nn.Tensor(softened(batch.policy)), batch.legal, has_policy)
@@ -35,7 +35,7 @@ def all_losses(policy, value, auxiliary: dict, batch: Batch, settings: LearnerCo
         loss = _distance(auxiliary["moves_left"], batch.moves_left, PLIES_UNIT, PLIES_DELTA)
         parts["moves_left"] = settings.moves_left_weight, loss
     if "ownership" in auxiliary:
-        parts["ownership"] = settings.ownership_weight, _ownership_loss(auxiliary["ownership"], batch.ownership)
+        parts["ownership"] = settings.ownership_weight, _ownership_loss(auxiliary["ownership"], batch)
     if "score" in auxiliary:
         parts["score"] = settings.score_weight, _distance(auxiliary["score"], batch.score, POINTS_UNIT, POINTS_DELTA)
     return parts
@@ -68,11 +68,14 @@ def _distance(predicted, target: np.ndarray, unit: float, delta: float):
     return ops.huber(predicted / unit, nn.Tensor(target), known.astype(np.float32), delta=delta / unit)
 
 
-def _ownership_loss(logits, target: np.ndarray):
+def _ownership_loss(logits, batch: Batch):
     """Mean binary cross-entropy of the points' owners, `[n, points]`, over the samples whose owners are known."""
-    known = _known(target)
+    target, mask = batch.ownership, batch.mask
+    known, points = _known(target), target.shape[1] if mask is None else mask.sum((1, 2))
     mine = np.where(known[:, None], (1 + target) / 2, 0).astype(np.float32)
-    share = (known / (max(known.sum(), 1) * target.shape[1])).astype(np.float32)[:, None]
+    share = (known / (max(known.sum(), 1) * points)).astype(np.float32)[:, None]
+    if mask is not None:
+        share = share * mask.reshape(target.shape)
     return ((ops.softplus(logits) - logits * mine) * share).sum()
 
 

@@ -6,12 +6,12 @@ Written against CuPy's documented interface (`cupy.cuda.nccl`); machines with se
 import time
 
 from nn.backend import array_module
+from zero.batch import Batch
 from zero.config import Config
 from zero.errors import UserError
 from zero.games import make_game
 from zero.group import Abandoned, LearnerGroup
 from zero.learner import Learner, Losses
-from zero.replay import Batch
 
 PATIENCE = 60.0  # seconds; a collective that takes longer waits for a rank that is dead (NCCL itself waits for ever)
 

@@ -17,13 +17,13 @@ import numpy as np
 
 from nn.tensor import Parameter
 from zero.backends import Backend, WorkerDied
+from zero.batch import Batch
 from zero.config import Config, LearnerConfig
 from zero.errors import UserError
 from zero.games import make_game
 from zero.group import slices
 from zero.learner import Learner, Losses
 from zero.optimizers import elementwise_optimizer, learning_rate
-from zero.replay import Batch
 
 DEATHS = 3  # more than this and one for each replica, without a gradient between them, are no accident
 

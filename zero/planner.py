@@ -23,6 +23,8 @@ from zero.errors import UserError
 from zero.games import make_game
 from zero.record import GameRecord
 from zero.replay import Replay
+from zero.selfplay import game_seed
+from zero.sizes import Sizes
 from zero.strength import Curve, differences, settings
 from zero.weights import Weights
 
@@ -133,10 +135,11 @@ def _measure_play(config: Config, pool: "WorkerPool", seconds: float) -> tuple[l
 def _measure_learning(config: Config, learner: "Learner", seconds: float) -> list[float]:
     """Samples a second, of slices, taken from random games: what they are does not matter to the speed. Closes the
     learner."""
-    game, rng = make_game(config.game), np.random.default_rng(_SEED)
-    replay = Replay(game, config.replay)
+    sizes, rng = Sizes(config), np.random.default_rng(_SEED)
+    replay = Replay(sizes.own, config.replay, sizes.others)
     for index in range(16):
-        replay.add(_random_game(game, index, rng))
+        game = sizes.game(game_seed(config.seed, index))
+        replay.add(_random_game(game, index, rng), game)
 
     def step() -> None:
         learner.step(replay.sample(config.learner.batch, rng), 0.5)

@@ -11,7 +11,6 @@ from zero.admission import Admission, Refused
 from zero.backends import Backend, Call, WorkerDied
 from zero.config import Config
 from zero.errors import UserError
-from zero.games import make_game
 from zero.record import GameRecord
 from zero.resources import Resources
 from zero.selfplay import CardWorker, PlayReport, SelfPlayWorker
@@ -54,7 +53,7 @@ class WorkerPool:
     def __init__(self, backend: Backend, config: Config, size: int, warn: Callable[[str], None], device: str = "cpu"):
         self.backend, self.config, self.size, self.warn = backend, config, size, warn
         self.resources = Resources.of(config.selfplay, device)  # of each worker
-        self.admission = Admission(make_game(config.game), config)
+        self.admission = Admission(config)
         self.restarts = 0
         self.strikes: dict[int, int] = {}  # of each worker that has any
         self._workers: list[Worker] = []

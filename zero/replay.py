@@ -5,52 +5,19 @@ Nothing dense is kept: a position costs about 30 bytes, its planes are replayed 
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mcts_ext.positions import encode_positions, replay_game
 from mcts_ext.state import Game, State
-from nn.tensor import Tensor
+from zero.batch import Batch, joined, symmetric
 from zero.config import ReplayConfig
 from zero.games import counts_points
 from zero.record import GameRecord
 
 FORGET = 1 << 14  # so many positions fall out of the window before they are dropped
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Training samples, everything seen by the player to move.
-
-    planes float32 `[n, rows, cols, planes]`, legal uint8 `[n, actions]`, policy float32 `[n, actions]` (sums to
-    1, or to 0 where the search gave no target), value float32 `[n]`, draw float32 `[n]`: the share of the value
-    target that is a drawn result (a search's value says nothing of draws and counts as win against loss).
-    For auxiliary heads: reply float32 `[n, actions]`, the policy target of the position after the move played, as its
-    own mover numbers the actions; moves_left float32 `[n]`, plies to the end of the game as it was played.
-    Of games that are counted point by point: ownership float32 `[n, rows * cols]`, at the end 1 the mover's point, -1
-    the opponent's, 0 nobody's, and score float32 `[n]`, the mover's margin; both NaN where the game was not counted.
-    """
-
-    planes: np.ndarray
-    legal: np.ndarray
-    policy: np.ndarray
-    value: np.ndarray
-    draw: np.ndarray
-    reply: np.ndarray
-    moves_left: np.ndarray
-    ownership: np.ndarray | None = None
-    score: np.ndarray | None = None
-
-    def on(self, device: str) -> "Batch":
-        """The same samples as arrays of "cpu" or "cuda"."""
-        if device == "cpu":
-            return self
-        return Batch(**{name: None if a is None else Tensor(a, device=device).data for name, a in vars(self).items()})
-
-    def part(self, which: slice) -> "Batch":
-        """A copy of some of the samples."""
-        return Batch(**{name: None if a is None else np.array(a[which]) for name, a in vars(self).items()})
 
 
 class Column:
@@ -131,17 +98,19 @@ def sampling_weights(record: GameRecord, surprise_share: float) -> np.ndarray:
 
 
 class Replay:
-    """The positions of a run in the order of their games' indices; `add` must follow that order.
+    """The positions of a run in the order of their games' indices; `add` must follow that order. `others`: sizes of
+    the game that the run plays besides.
 
     What fell out of the window is forgotten now and then, so that memory is bounded by the window: it grows more
     slowly than the run, so that its beginning never comes back.
     """
 
-    def __init__(self, game: Game, config: ReplayConfig):
-        self.game, self.config = game, config
+    def __init__(self, game: Game, config: ReplayConfig, others: Sequence[Game] = ()):
+        self.sizes, self.config = (game, *others), config
         self.games = 0
         self._first = 0  # the first position that is not forgotten
         self._moves = Column("u2")
+        self._sizes = Column("u1")  # per position: its game's place in `sizes`
         self._starts = Column("i8")  # per position: where its game's moves start
         self._ends = Column("i8")  # per position: where they end
         self._values, self._draws = Column("f4"), Column("f4")  # per position: the value target and its drawn share
@@ -162,9 +131,10 @@ class Replay:
     def window(self) -> int:
         return window_size(self.positions, self.config)
 
-    def add(self, record: GameRecord) -> None:
-        plies = len(record.moves)
-        movers, end = replay_game(self.game, record.moves.astype(np.uint16))
+    def add(self, record: GameRecord, game: Game | None = None) -> None:
+        """The record of a game of that size; None: the first."""
+        game, plies = game or self.sizes[0], len(record.moves)
+        movers, end = replay_game(game, record.moves.astype(np.uint16))
         signs = 1 - 2 * movers
         ends = self._actions.size + np.cumsum(record.counts, dtype=np.int64)
         self._starts.extend(np.full(plies, self._moves.size))
@@ -174,6 +144,7 @@ class Replay:
         self._values.extend(values)
         self._draws.extend(draws)
         self._moves.extend(record.moves)
+        self._sizes.extend(np.full(plies, self.sizes.index(game)))
         self._counts.extend(record.counts)
         self._actions.extend(record.actions)
         self._probs.extend(record.probs)
@@ -198,8 +169,8 @@ class Replay:
         entry, self._forgotten_mass = self._policy_at[first], self._mass[first - 1]
         for column in (self._actions, self._probs):
             column.forget(entry)
-        for column in (self._moves, self._starts, self._ends, self._values, self._draws, self._policy_at, self._counts,
-                       self._mass):
+        for column in (self._moves, self._sizes, self._starts, self._ends, self._values, self._draws, self._policy_at,
+                       self._counts, self._mass):
             column.forget(first)
         self._first = first
 
@@ -224,40 +195,52 @@ class Replay:
         return signs * targets, draws
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
-        """`size` positions drawn from the window by their weights, each in a random symmetry of the game."""
+        """`size` positions drawn from the window by their weights, each in a random symmetry of its game; of a run of
+        several sizes on boards as large as the largest, see `zero.batch.joined`."""
+        at = self.draw(size, rng)
+        if len(self.sizes) == 1:
+            return self._sample(self.sizes[0], at, rng)
+        sizes = self._sizes[at]
+        parts = [(game, self._sample(game, at[sizes == k], rng)) for k, game in enumerate(self.sizes) if k in sizes]
+        return joined(parts, max(game.rows for game in self.sizes), max(game.cols for game in self.sizes))
+
+    def draw(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """The numbers of `size` positions of the window, drawn by their weights."""
         first, mass = self.positions - self.window, self._mass
         low = mass[first - 1] if first > self._first else self._forgotten_mass
         drawn = rng.uniform(low, mass[self.positions - 1], size)
         at = self._first + np.searchsorted(mass.view, drawn, side="right")
-        at = np.minimum(at, self.positions - 1)
-        symmetry = rng.integers(0, len(self.game.symmetries), size)
-        return self._symmetric(self.batch(at), symmetry)
+        return np.minimum(at, self.positions - 1)
+
+    def _sample(self, game: Game, at: np.ndarray, rng: np.random.Generator) -> Batch:
+        return symmetric(self.batch(at), game, rng.integers(0, len(game.symmetries), len(at)))
 
     def batch(self, at: np.ndarray) -> Batch:
-        """The positions numbered `at` `[n]`, as they were played."""
+        """The positions numbered `at` `[n]`, all of one size, as they were played."""
+        game = self.sizes[self._sizes[at[0]]]
         starts = self._starts[at]
         plies = (at - starts).astype(np.int32)
-        planes, legal = encode_positions(self.game, self._moves.view, starts - self._first, plies)
-        value, draw = self._values[at], self._draws[at]
+        planes, legal = encode_positions(game, self._moves.view, starts - self._first, plies)
+        policy, reply = self._policies(game, at), self._replies(game, at)
         counted = self._final_counts(at) if self._counts_points else (None, None)
-        return Batch(planes, legal, self._policies(at), value, draw, self._replies(at), self._moves_left(at), *counted)
+        return Batch(planes, legal, policy, self._values[at], self._draws[at], reply, self._moves_left(at), *counted)
 
-    def _policies(self, at: np.ndarray) -> np.ndarray:
+    def _policies(self, game: Game, at: np.ndarray) -> np.ndarray:
         """The policy targets `[n, actions]` of the positions numbered `at`."""
         counts = self._counts[at].astype(np.int64)
         rows = np.repeat(np.arange(len(at)), counts)
         entry = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         entry += np.repeat(self._policy_at[at], counts)
-        policy = np.zeros((len(at), self.game.num_actions), np.float32)
+        policy = np.zeros((len(at), game.num_actions), np.float32)
         policy[rows, self._actions[entry]] = self._probs[entry]
         sums = policy.sum(axis=1, keepdims=True)
         np.divide(policy, sums, out=policy, where=sums > 0)  # float16 probabilities do not sum to 1 exactly
         return policy
 
-    def _replies(self, at: np.ndarray) -> np.ndarray:
+    def _replies(self, game: Game, at: np.ndarray) -> np.ndarray:
         """The policy targets of the positions that follow; zeros behind the last move of a game."""
         follows = at + 1 < self._ends[at]
-        policy = self._policies(np.where(follows, at + 1, at))
+        policy = self._policies(game, np.where(follows, at + 1, at))
         policy[~follows] = 0
         return policy
 
@@ -271,21 +254,3 @@ class Replay:
         signs = np.array([count.signs[k] for count, k in zip(counts, ply, strict=True)], np.float32)
         ownership = np.stack([count.ownership for count in counts]).astype(np.float32)
         return signs[:, None] * ownership, signs * np.array([count.score for count in counts], np.float32)
-
-    def _symmetric(self, batch: Batch, symmetry: np.ndarray) -> Batch:
-        """Each sample seen in its own symmetry of the game, by number `[n]`."""
-        n = len(symmetry)
-        actions, points = (np.stack(perms)[symmetry] for perms in zip(*self.game.symmetries, strict=True))
-        rows = np.arange(n)[:, None]
-
-        def mapped(values: np.ndarray, target: np.ndarray) -> np.ndarray:
-            out = np.empty_like(values)
-            out[rows, target] = values
-            return out
-
-        flat = batch.planes.reshape(n, -1, self.game.planes)
-        return replace(
-            batch, planes=mapped(flat, points).reshape(batch.planes.shape), legal=mapped(batch.legal, actions),
-            policy=mapped(batch.policy, actions), reply=mapped(batch.reply, actions),
-            ownership=None if batch.ownership is None else mapped(batch.ownership, points),
-        )  # fmt: skip

@@ -26,16 +26,16 @@ def plays_on(seed: int, config: SelfPlayConfig) -> bool:
 class Calibration:
     """The threshold of a run, from the newest of its games that were played to their end."""
 
-    def __init__(self, game: Game, config: SelfPlayConfig):
-        self.game, self.config = game, config
+    def __init__(self, config: SelfPlayConfig):
+        self.config = config
         self._rule = Resignation(NEVER, config.resign_moves)
         self._games: deque[PlayedOut] = deque(maxlen=REMEMBERED)
 
-    def add(self, record: GameRecord) -> None:
-        """Remembers a game if it was to be played on; games must come in their order."""
+    def add(self, record: GameRecord, game: Game) -> None:
+        """Remembers the record of a game if it was to be played on; games must come in their order."""
         if not self.config.resign_false_rate or not plays_on(record.seed, self.config):
             return
-        state, players = self.game.new_state(), []
+        state, players = game.new_state(), []
         for move in record.moves:
             players.append(state.to_move)
             state.play(int(move))

@@ -23,12 +23,12 @@ from mcts_ext.state import Game, State
 from mcts_ext.temperature import Temperature
 from zero.config import Config
 from zero.errors import UserError
-from zero.games import make_game
 from zero.memory import resident_bytes
 from zero.overlap import Player, SameThread, play_in_turns
 from zero.record import GameRecord
 from zero.resignation import NEVER, plays_on
 from zero.resources import Resources
+from zero.sizes import Sizes
 from zero.weights import Weights
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -67,7 +67,7 @@ class Lane:
 
 @dataclass(eq=False)
 class Group:
-    """Games in lockstep: each in a slot of one search."""
+    """Games of one size in lockstep: each in a slot of one search."""
 
     search: Search
     lanes: dict[int, Lane] = field(default_factory=dict)  # by slot
@@ -99,29 +99,31 @@ class SelfPlayWorker:
     def __init__(self, config: Config, resources: Resources | None = None):
         self.config, settings = config, config.selfplay
         self.resources = resources or Resources.of(settings)
-        self.game: Game = make_game(config.game)
-        self.cache = EvaluationCache(self.game, settings.cache) if settings.cache else None
-        self.groups = [self._make_group() for _ in range(self.resources.groups)]
+        self.sizes = Sizes(config)
+        games = self.sizes.games
+        self.caches = {game: EvaluationCache(game, settings.cache) for game in games} if settings.cache else {}
+        self.groups = [self._make_group(game) for game in games for _ in range(self.resources.groups)]
         self._executor = ThreadPoolExecutor(1) if self.resources.groups > 1 else SameThread()  # of the network
         self.temperature = Temperature(
             settings.temperature, plies=settings.temperature_plies, half_life=settings.temperature_half_life
         )
         self.cap = PlayoutCap(settings.sims, settings.fast_sims, settings.full_share)
-        self.endgame = Endgame(self.game) if settings.proof_moves else None
-        self.queue: deque[int] = deque()
+        self.endgames = {game: Endgame(game) for game in games} if settings.proof_moves else {}
+        self.queues: dict[Game, deque[int]] = {game: deque() for game in games}
         self.version = -1
         self._evaluate: Evaluate | None = None
         self._resign_threshold = NEVER
         self._begin_report()
 
-    def _make_group(self) -> Group:
+    def _make_group(self, game: Game) -> Group:
         threads = min(self.resources.threads, len(os.sched_getaffinity(0)))
-        return Group(Search(self.game, self.resources.lanes, self.config.search, threads=threads, cache=self.cache))
+        cache = self.caches.get(game)
+        return Group(Search(game, self.resources.lanes, self.config.search, threads=threads, cache=cache))
 
     @property
     def unfinished(self) -> int:
         """Games taken on and not finished."""
-        return len(self.queue) + sum(len(group.lanes) for group in self.groups)
+        return sum(map(len, self.queues.values())) + sum(len(group.lanes) for group in self.groups)
 
     def load(self, weights: Weights) -> None:
         """Takes another network; games in progress are dropped. Raises `DamagedWeights` and keeps the old one."""
@@ -131,9 +133,13 @@ class SelfPlayWorker:
             self._evaluate = self._executor.submit(self._read_network, path).result()
             self._resign_threshold = read_about(path)["about"].get("resign_threshold", NEVER)
         self.version = weights.version
-        if self.cache is not None:
-            self.cache.clear()
-        self.queue.clear()
+        for cache in self.caches.values():
+            cache.clear()
+        self._drop_games()
+
+    def _drop_games(self) -> None:
+        for queue in self.queues.values():
+            queue.clear()
         for group in self.groups:
             group.lanes.clear()
 
@@ -145,13 +151,20 @@ class SelfPlayWorker:
         try:
             if self.resources.device == "cuda":
                 use_card(self.resources.card)
-            return NetworkEvaluator.load(path, self.config.game, device=self.resources.device)
+            evaluators = {
+                (game.rows, game.cols): NetworkEvaluator.load(path, game.full_name, device=self.resources.device)
+                for game in self.sizes.games
+            }
         except ValueError as error:  # there is none
             raise UserError(str(error)) from None
+        if len(evaluators) == 1:
+            return evaluators.popitem()[1]
+        return lambda planes, legal: evaluators[planes.shape[1:3]](planes, legal)
 
     def play(self, seconds: float, indices: list[int]) -> PlayReport:
         """Takes on more games and plays for about `seconds`, or until none is left."""
-        self.queue.extend(indices)
+        for index in indices:
+            self.queues[self.sizes.game(game_seed(self.config.seed, index))].append(index)
         self._begin_report()
         begin = time.perf_counter()
         players = [self._play_group(group, begin + seconds) for group in self.groups]
@@ -184,17 +197,18 @@ class SelfPlayWorker:
             search.stop_all()  # if something failed
 
     def _fill(self, group: Group) -> None:
+        game = group.search.game
         for slot in range(self.resources.lanes):
-            if slot in group.lanes or not self.queue:
+            if slot in group.lanes or not self.queues[game]:
                 continue
-            index = self.queue.popleft()
+            index = self.queues[game].popleft()
             seed = game_seed(self.config.seed, index)
             rng = np.random.default_rng(seed)
             settings = self.config.selfplay
             random_plies = int(rng.integers(0, settings.random_plies + 1))
             resigns = settings.resign_false_rate > 0 and not plays_on(seed, settings)
             group.search.reset(slot, seed=seed)
-            group.lanes[slot] = Lane(index, seed, rng, self.game.new_state(), random_plies, resigns)
+            group.lanes[slot] = Lane(index, seed, rng, game.new_state(), random_plies, resigns)
 
     def _start(self, group: Group) -> None:
         """Starts the searches of the next move of every lane."""
@@ -266,13 +280,14 @@ class SelfPlayWorker:
         first = len(lane.moves)
         if not moves:
             return first
-        self.endgame.clear()
-        states = [self.game.new_state()]
+        endgame = self.endgames[lane.state.game]
+        endgame.clear()
+        states = [lane.state.game.new_state()]
         for move in lane.moves[:-1]:
             states.append(states[-1].copy())
             states[-1].play(move)
         while first > 0:
-            value = self.endgame.value(states[first - 1], moves)
+            value = endgame.value(states[first - 1], moves)
             if value is None:
                 break
             first -= 1
@@ -283,7 +298,7 @@ class SelfPlayWorker:
 
     def _without_losses(self, state: State, value: int, policy: np.ndarray) -> np.ndarray:
         """The policy target of a position of that value without the moves that are proven to give it away."""
-        values = self.endgame.values(state, self.config.selfplay.proof_moves)
+        values = self.endgames[state.game].values(state, self.config.selfplay.proof_moves)
         good = (state.legal() > 0) & (values >= value)  # UNPROVEN is more than any value
         kept = np.where(good, policy, 0)
         return kept / kept.sum() if kept.sum() > 0 else good / good.sum()

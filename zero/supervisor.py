@@ -21,7 +21,6 @@ from zero.copies import Copies
 from zero.display import Display, Status
 from zero.errors import UserError
 from zero.game_log import REFUSED
-from zero.games import make_game
 from zero.gate import accepts, play_gate
 from zero.learner import Losses
 from zero.learners import make_learner
@@ -35,6 +34,7 @@ from zero.replay import Replay
 from zero.resignation import Calibration
 from zero.run import START, Checkpoint, RunDirectory
 from zero.selfplay import PlayReport
+from zero.sizes import Sizes
 from zero.strength import nearest_curves
 from zero.tuning import Tuning
 from zero.work import Work
@@ -54,9 +54,9 @@ class Supervisor:
         self.run, self.config, self.backend, self.display = run, run.config, backend, display
         self.workers, self.should_stop = workers, should_stop
         self.metrics = metrics or Metrics(run)
-        self.game = make_game(self.config.game)
-        self.replay = Replay(self.game, self.config.replay)
-        self.calibration = Calibration(self.game, self.config.selfplay)
+        self.sizes = Sizes(self.config)
+        self.replay = Replay(self.sizes.own, self.config.replay, self.sizes.others)
+        self.calibration = Calibration(self.config.selfplay)
         cores = workers if device == "cpu" else backend.capacity
         self.learner = make_learner(self.config, backend, learners, max(1, cores // learners), learner_device)
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
@@ -180,8 +180,9 @@ class Supervisor:
             yield delivery.report
 
     def _add(self, record: GameRecord) -> None:
-        self.replay.add(record)
-        self.calibration.add(record)
+        game = self.sizes.game(record.seed)
+        self.replay.add(record, game)
+        self.calibration.add(record, game)
         self._made[record.version] = self._made.get(record.version, 0) + len(record.moves)
 
     @property
@@ -262,7 +263,7 @@ class Supervisor:
         for index in sorted(index for index in self.finished if index < self._next_game()):
             record = self.finished.pop(index)
             self._add(record)
-            self.work.add_game(record)
+            self.work.add_game(record, self.sizes.game(record.seed).name)
         return self.replay.positions - before
 
     def _metrics(self, lesson: Lesson, new_positions: int) -> dict:
@@ -283,6 +284,7 @@ class Supervisor:
             "samples_per_position": self.state.steps * batch / max(1, self.state.positions),
             "tokens": self.state.tokens,
             **self.work.figures(new_positions, lesson.taken * batch, lesson.taken),
+            **{f"games_{game.name}": self.work.sizes[game.name] for game in self.sizes.others},
             **self.learner.report(),
             "lanes": self.pool.resources.lanes,
             "groups": self.pool.resources.groups,
@@ -334,7 +336,7 @@ class Supervisor:
         self.learner.export(candidate, version)
         try:
             best, seed = self.run.weights_path(version - 1), self.config.seed + version
-            result = play_gate(candidate, best, self.game, self.config, seed, lambda result: self._look_up("gate"),
+            result = play_gate(candidate, best, self.sizes.own, self.config, seed, lambda result: self._look_up("gate"),
                                self.match_workers)
         finally:
             candidate.unlink()

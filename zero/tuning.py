@@ -32,8 +32,8 @@ class Tuner(SelfPlayWorker):
     def measure(self, lanes: int, seconds: float) -> float:
         """Network evaluations a second; the first quarter of `seconds` does not count."""
         self.resources = replace(self.resources, lanes=lanes)
-        self.groups = [self._make_group() for _ in self.groups]
-        self.queue.clear()
+        self.groups = [self._make_group(group.search.game) for group in self.groups]
+        self._drop_games()
         evaluate, start = self._evaluate, time.perf_counter()
         began, ended, evaluated = 0.0, 0.0, 0
 

@@ -1,6 +1,7 @@
 """What was done in an iteration: sums over reports and games, and the figures made of them."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,7 @@ class Work:
 
     workers: int
     games: int = 0
+    sizes: Counter[str] = field(default_factory=Counter)  # of these games, by name
     first_player_points: float = 0.0
     draws: int = 0
     targets: int = 0  # positions with a policy target
@@ -32,8 +34,10 @@ class Work:
     store_seconds: float = 0.0  # publishing and checkpointing
     began: float = field(default_factory=time.monotonic)
 
-    def add_game(self, record: GameRecord) -> None:
+    def add_game(self, record: GameRecord, name: str) -> None:
+        """The record of a game of that name."""
         self.games += 1
+        self.sizes[name] += 1
         self.first_player_points += (record.result + 1) / 2
         self.draws += record.result == 0
         probs = record.probs.astype(np.float32)

@@ -88,7 +88,7 @@ FAULTS = {
 
 
 def test_every_game_of_a_run_is_admitted(unbroken):
-    admission = Admission(make_game("tictactoe"), unbroken.config)
+    admission = Admission(unbroken.config)
     for record in unbroken.games.read(print):
         assert admission.admit(record.to_bytes(), record.version, {record.index}).index == record.index
 
@@ -96,7 +96,7 @@ def test_every_game_of_a_run_is_admitted(unbroken):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_refused_and_named(unbroken, records, fault):
     change, words = FAULTS[fault]
-    admission = Admission(make_game("tictactoe"), unbroken.config)
+    admission = Admission(unbroken.config)
     record = next(r for r in records if len(r.moves) > 5 and r.counts[0] and r.counts.max() > 1)
     bad = dataclasses.replace(record, **change(record))
     with pytest.raises(Refused, match=words):
@@ -105,7 +105,7 @@ def test_a_fault_is_refused_and_named(unbroken, records, fault):
 
 def test_bytes_that_are_no_record_are_refused(unbroken, records):
     with pytest.raises(Refused, match="smaller"):
-        Admission(make_game("tictactoe"), unbroken.config).admit(records[0].to_bytes()[:-1], 1, {records[0].index})
+        Admission(unbroken.config).admit(records[0].to_bytes()[:-1], 1, {records[0].index})
 
 
 def test_a_game_ended_by_proof_has_the_result_that_its_search_announced():
@@ -116,7 +116,7 @@ def test_a_game_ended_by_proof_has_the_result_that_its_search_announced():
     game, worker = make_game("connect4"), SelfPlayWorker(config)
     worker.version, worker._evaluate = 0, lambda planes, legal: (
         np.zeros(legal.shape, np.float32), np.zeros(len(legal), np.float32))
-    admission, early = Admission(game, config), 0
+    admission, early = Admission(config), 0
     for payload in worker.play(60, list(range(8))).records:
         record = admission.admit(payload, 0, range(8))
         state = game.new_state()

@@ -76,7 +76,7 @@ def weights(tmp_path):
 def play(worker, weights, count=12):
     worker.load(weights)
     report = worker.play(60, list(range(count)))
-    admission = Admission(make_game("tictactoe"), CONFIG)
+    admission = Admission(CONFIG)
     return {r.index: r for r in (admission.admit(p, weights.version, range(count)) for p in report.records)}
 
 

@@ -8,6 +8,7 @@ from stored import random_record
 
 import zero.replay
 from mcts_ext.positions import encode_positions
+from zero.batch import symmetric
 from zero.config import ReplayConfig
 from zero.games import make_game
 from zero.replay import Column, Replay, window_size
@@ -75,7 +76,7 @@ def test_the_count_of_a_game_is_seen_by_the_mover():
             np.testing.assert_array_equal(batch.ownership[k], 1.0 * (owners == mine) - 1.0 * (owners == theirs))
             assert batch.score[k] == (margin if mover == 0 else -margin)
         np.testing.assert_array_equal(np.sign(batch.score), batch.value)
-        turned = replay._symmetric(batch, np.full(n, 1))
+        turned = symmetric(batch, game, np.full(n, 1))
         np.testing.assert_array_equal(turned.ownership[:, game.symmetries[1][1]], batch.ownership)
     cut = replace(record, moves=record.moves[:-1], values=record.values[:-1], counts=record.counts[:-1],
                   actions=record.actions[:-1], probs=record.probs[:-1], surprises=record.surprises[:-1],
@@ -92,7 +93,7 @@ def test_replies_are_turned_with_the_board():
     replay.add(record)
     at = np.arange(len(record.moves))
     plain = replay.batch(at)
-    mirrored = replay._symmetric(plain, np.ones(len(at), int))
+    mirrored = symmetric(plain, game, np.ones(len(at), int))
     np.testing.assert_array_equal(mirrored.reply, plain.reply[:, ::-1])
     np.testing.assert_array_equal(mirrored.policy, plain.policy[:, ::-1])
     np.testing.assert_array_equal(mirrored.planes[:, :, ::-1], plain.planes)
@@ -211,10 +212,7 @@ def test_surprising_positions_are_drawn_more_often():
         replay.add(replace(record, surprises=surprises))
         share = surprises.astype(float) / surprises.astype(float).mean() if index else np.ones(n)
         expected += list(0.5 + 0.5 * share)
-    drawn = np.zeros(replay.positions)
-    replay.batch = lambda at: np.add.at(drawn, at, 1)
-    replay._symmetric = lambda batch, symmetry: None
-    replay.sample(200_000, np.random.default_rng(0))
+    drawn = np.bincount(replay.draw(200_000, np.random.default_rng(0)))
     expected = np.array(expected) / sum(expected) * 200_000
     assert (np.abs(drawn - expected) < 6 * np.sqrt(expected)).all()
 

@@ -40,7 +40,7 @@ def finished(game, record):
 def test_who_looks_lost_resigns_but_in_games_played_on():
     game = make_game("connect4")
     worker, records = play(threshold=-0.5)
-    admission = Admission(game, worker.config)
+    admission = Admission(worker.config)
     for record in records:
         assert finished(game, record) == plays_on(record.seed, SETTINGS)
         if not finished(game, record):
@@ -59,7 +59,7 @@ def test_nobody_resigns_before_there_is_a_threshold():
 def test_the_threshold_keeps_false_resignations_rare(lost_from):
     """Games whose loser's values fall to -1, and whose winner once looked as bad as `lost_from`."""
     game = make_game("connect4")
-    calibration = Calibration(game, SETTINGS)
+    calibration = Calibration(SETTINGS)
     for index in range(3 * ENOUGH):
         record, *_, movers = random_record(game, index)
         if record.result == 0:
@@ -67,7 +67,7 @@ def test_the_threshold_keeps_false_resignations_rare(lost_from):
         loser = 1 if record.result > 0 else 0
         values = np.where(np.array(movers) == loser, -np.linspace(0, 1, len(movers)), lost_from).astype(np.float16)
         assert calibration.threshold() == NEVER or index >= ENOUGH
-        calibration.add(replace(record, values=values, seed=game_seed(1, index)))
+        calibration.add(replace(record, values=values, seed=game_seed(1, index)), game)
     assert calibration.threshold() == pytest.approx(lost_from, abs=0.011)
     measured = calibration.measured(calibration.threshold())
     assert measured["false_resign_rate"] <= 0.05 and measured["resigned_share"] > 0.5

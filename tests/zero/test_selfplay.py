@@ -56,14 +56,15 @@ def test_a_record_has_the_surprise_of_every_target():
 def test_a_proof_takes_losing_moves_from_the_policy():
     """Also where all of its moves lose and the good ones were not proven in time: then these share it."""
     worker = SelfPlayWorker(from_table(Config, {"game": "connect4", "selfplay": {"proof_moves": 10}}, "test"))
-    state = worker.game.new_state()
+    state = worker.sizes.own.new_state()
     policy = np.array([0.5, 0.5, 0, 0, 0, 0, 0])
     for values, expected in (
         ([-1, 1, 1, -1, UNPROVEN, -1, -1], [0, 1, 0, 0, 0, 0, 0]),
         ([-1, -1, 1, -1, UNPROVEN, -1, -1], [0, 0, 0.5, 0, 0.5, 0, 0]),
         ([-1, -1, UNPROVEN, -1, UNPROVEN, -1, -1], [0, 0, 0.5, 0, 0.5, 0, 0]),
     ):
-        worker.endgame = SimpleNamespace(values=lambda state, moves, found=values: np.array(found, np.int8))
+        stub = SimpleNamespace(values=lambda state, moves, found=values: np.array(found, np.int8))
+        worker.endgames = {state.game: stub}
         np.testing.assert_array_equal(worker._without_losses(state, 1, policy), expected)
 
 
@@ -74,7 +75,7 @@ def test_proven_positions_are_what_the_solver_says():
     worker._evaluate = lambda planes, legal: (np.zeros(legal.shape, np.float32), np.zeros(len(legal), np.float32))
     proven = 0
     for payload in worker.play(60, list(range(8))).records:
-        record, state = GameRecord.from_bytes(payload), worker.game.new_state()
+        record, state = GameRecord.from_bytes(payload), worker.sizes.own.new_state()
         for ply, move in enumerate(record.moves):
             if ply >= max(record.proven, 20):  # before, the solver takes long
                 assert record.values[ply] == solver.value(state)

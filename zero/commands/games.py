@@ -109,16 +109,18 @@ def warn(text: str) -> None:
 
 
 def list_games(run: "RunDirectory", arguments: ListArguments) -> tuple[list[str], dict]:
-    from zero.games import make_game
+    from zero.sizes import Sizes
 
-    text = make_game(run.config.game).action_to_text
+    sizes = Sizes(run.config)
     records = select(run, arguments.games, arguments.network)
     shown = records if arguments.games else records[-max(1, arguments.last):]
-    rows = [{"game": r.index + 1, "network": r.version, "plies": len(r.moves), "result": r.result, "seed": r.seed,
-             "moves": [text(int(move)) for move in r.moves]} for r in shown]
+    rows = [{"game": r.index + 1, "name": game.name, "network": r.version, "plies": len(r.moves), "result": r.result,
+             "seed": r.seed, "moves": [game.action_to_text(int(move)) for move in r.moves]}
+            for r in shown for game in [sizes.game(r.seed)]]
     lines = [f"{'game':>8} {'network':>7} {'plies':>5} result  moves"]
     for row in rows:
         moves = " ".join(row["moves"][:12]) + (" …" if row["plies"] > 12 else "")
+        moves = f"{row['name']}: {moves}" if sizes.others else moves
         lines.append(f"{row['game']:>8} {row['network']:>7} {row['plies']:>5} {RESULTS[row['result']]:<6}  {moves}")
     lines.append(f"{len(shown)} of {len(records)} games; {len(run.games.quarantined())} quarantined")
     return lines, {"games": rows, "quarantined": sorted(index + 1 for index in run.games.quarantined())}
@@ -128,9 +130,8 @@ def check(run: "RunDirectory", arguments: CheckArguments) -> tuple[list[str], di
     import time
 
     from zero.admission import Admission, Refused
-    from zero.games import make_game
 
-    admission, wrong, count, seconds = Admission(make_game(run.config.game), run.config), {}, 0, 0.0
+    admission, wrong, count, seconds = Admission(run.config), {}, 0, 0.0
     for record in run.games.read(warn):
         payload, count = record.to_bytes(), count + 1
         began = time.perf_counter()

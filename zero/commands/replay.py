@@ -27,24 +27,25 @@ def main(argv: list[str]) -> int:
     arguments = tyro.cli(ReplayArguments, prog="zero replay", args=argv)
     from zero.commands.games import select
     from zero.errors import UserError
-    from zero.games import make_game
     from zero.replayed import difference, play_again
     from zero.run import RunDirectory
+    from zero.sizes import Sizes
 
     if not arguments.games:
         raise UserError("which game? give its number, or a range as 40-60")
     run = RunDirectory.open(arguments.run)
-    game, stored = make_game(run.config.game), select(run, arguments.games, None)
+    sizes, stored = Sizes(run.config), select(run, arguments.games, None)
     out = sys.stderr if arguments.json else sys.stdout
     rows = []
     for version in sorted({record.version for record in stored}):
         records = [record for record in stored if record.version == version]
         again = play_again(run.config, run.read_weights(version), [record.index for record in records])
         for record in records:
+            game = sizes.game(record.seed)
             if len(stored) == 1:
                 show(game, record, out)
             fault = difference(game, record, again[record.index])
-            rows.append({"game": record.index + 1, "network": version, "result": record.result,
+            rows.append({"game": record.index + 1, "name": game.name, "network": version, "result": record.result,
                          "moves": [game.action_to_text(int(move)) for move in record.moves],
                          "values": [round(v, 4) if math.isfinite(v) else None for v in record.values.tolist()],
                          "same": fault is None, "difference": fault})

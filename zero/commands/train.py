@@ -75,9 +75,11 @@ def main(argv: list[str]) -> int:
         print(configuration.dumps(config), end="")
         return 0
     from zero.doctor import require_sound
-    from zero.games import make_game
+    from zero.sizes import Sizes
 
-    require_sound(make_game(config.game))
+    sizes = Sizes(config)
+    for game in sizes.games:
+        require_sound(game)
     if not any(dataclasses.astuple(config.budget)):
         raise UserError(f"{arguments.config}: no end: give --minutes, --games or --steps, or a [budget] in the file")
     backend, device, workers = start_backend(arguments, config)
@@ -85,7 +87,7 @@ def main(argv: list[str]) -> int:
     if arguments.start is not None:
         from zero.growth import started
 
-        state = started(arguments.start, make_game(config.game), config.network)
+        state = started(arguments.start, sizes.own, config.network)
     run = RunDirectory.create(arguments.run or Path("runs") / arguments.config.stem, config, describe(), state)
     return execute(run, backend, device, workers, arguments)
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from mcts_ext.state import Game
 from nn.save import write_atomically
-from zero.games import make_game
 from zero.record import GameRecord
 from zero.report.boards import SCRIPT, frames, viewer
 from zero.report.page import Series, chart, escape, page, table
 from zero.run import RunDirectory
+from zero.sizes import Sizes
 
 _BINS = 10
 _SAMPLES = 6
@@ -23,16 +23,16 @@ _OPENING_PLIES = 3
 
 def make_report(run: RunDirectory) -> str:
     """The page. What a run does not have yet is left out or said to be missing."""
-    game = make_game(run.config.game)
+    sizes = Sizes(run.config)
     metrics = run.metrics()
     records = list(run.games.read(lambda line: None))
     body = [
-        f"<h1>{escape(run.root.name)}: {escape(game.full_name)}</h1>", _summary(metrics, records),
+        f"<h1>{escape(run.root.name)}: {escape(sizes.own.full_name)}</h1>", _summary(metrics, records),
         f'<h2>Strength</h2><div class="grid">{_elo(run)}</div>{_matches(run.root)}',
         f'<h2>Learning</h2><div class="grid">{_learning(metrics)}</div>',
         f'<h2>Self-play</h2><div class="grid">{_self_play(metrics, records)}</div>',
-        "<h2>Openings</h2>" + _openings(game, records),
-        f'<h2>Games</h2><p>Arrow keys step through.</p><div class="grid">{_samples(game, records)}</div>',
+        "<h2>Openings</h2>" + _openings(sizes.own, [r for r in records if sizes.game(r.seed) is sizes.own]),
+        f'<h2>Games</h2><p>Arrow keys step through.</p><div class="grid">{_samples(sizes, records)}</div>',
     ]
     return page(f"{run.root.name} · Zero", "".join(body), SCRIPT)
 
@@ -161,14 +161,14 @@ def _openings(game: Game, records: Sequence[GameRecord]) -> str:
     return table((f"first {_OPENING_PLIES} moves", "1st quarter", "2nd", "3rd", "4th"), rows)
 
 
-def _samples(game: Game, records: Sequence[GameRecord]) -> str:
+def _samples(sizes: Sizes, records: Sequence[GameRecord]) -> str:
     """Games spread over the run, the last one among them."""
     if not records:
         return "<p>no games yet</p>"
     chosen = np.unique(np.linspace(0, len(records) - 1, _SAMPLES).round().astype(int))
     figures = []
     for k in chosen:
-        record = records[k]
+        record, game = records[k], sizes.game(records[k].seed)
         notes = [f"value {value:+.2f}" if math.isfinite(value) else "random" for value in record.values.tolist()]
         winner = {1: "first player won", 0: "draw", -1: "second player won"}[record.result]
         caption = f"game {record.index + 1}, network {record.version}, {len(record.moves)} plies: {winner}"
