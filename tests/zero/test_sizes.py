@@ -205,6 +205,14 @@ def test_a_run_plays_and_learns_every_size(whole):
     assert whole.metrics()[-1]["ownership_loss"] > 0
 
 
+def test_games_of_the_runs_own_size_are_what_they_are_without_the_others(whole, tmp_path):
+    """With the network that both runs begin with."""
+    alone = train(tmp_path / "alone", **SEVERAL | {"selfplay": SETTINGS["selfplay"], "budget": {"games": 24}})
+    sizes, found = Sizes(whole.config), games(alone)
+    own = {i: game for i, game in games(whole).items() if i < 24 and sizes.game(game_seed(1, i)) is sizes.own}
+    assert 5 < len(own) < 24 and all(found[index] == game for index, game in own.items())
+
+
 def test_neither_neighbours_nor_stops_change_a_run_of_several_sizes(whole, tmp_path):
     play = SEVERAL["selfplay"] | {"lanes": 3, "groups": 2, "cache": 1000}
     again, stops = train_with_stops(tmp_path / "again", 3, **SEVERAL | {"selfplay": play})
