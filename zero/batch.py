@@ -8,7 +8,7 @@ import numpy as np
 from mcts_ext.state import Game
 from nn.backend import array_module
 from nn.tensor import Tensor
-from zero.sizes import other_actions
+from zero.games import other_actions
 
 
 @dataclass(frozen=True)

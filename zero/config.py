@@ -81,7 +81,7 @@ class SelfPlayConfig:
     temperature: float = 1.0  # of the move choice in the first `temperature_plies`
     temperature_plies: int = 12  # afterwards the search's best move is played, and its root gets no noise
     temperature_half_life: float = 0.0  # plies in which it halves instead (KataGo); 0 = it stays, then ends
-    cache: int = 0  # positions whose evaluation a worker remembers
+    cache: int = 0  # positions whose evaluation a worker remembers, of each size
     end_when_proven: bool = False  # with search.solver: a game ends, with its true result, once the search proved it
     resign_false_rate: float = 0.0  # players resign, this share wrongly (AlphaGo Zero: 0.05); 0 = nobody does
     resign_moves: int = 3  # so many of a player's own searches in a row must look lost

@@ -22,3 +22,8 @@ def counts_points(game: Game) -> bool:
     except ValueError:
         return False
     return True
+
+
+def other_actions(game: Game) -> int:
+    """Actions besides one for each point, such as a pass; they are numbered last."""
+    return game.num_actions - game.rows * game.cols

@@ -11,7 +11,7 @@ from nn import layers, ops
 from zero.blocks import pooled, spread
 from zero.config import LearnerConfig, NetworkConfig
 from zero.errors import UserError
-from zero.games import counts_points
+from zero.games import counts_points, other_actions
 
 VALUE_OUTPUTS = {"scalar": 1, "wdl": 3}  # logits of the value head
 MAX_OTHER_ACTIONS = 3  # besides one for each point: a pass, a swap, the choices of swap2
@@ -36,7 +36,7 @@ class ConvolutionalPolicyHead(layers.Module):
     """
 
     def __init__(self, game: Game, config: NetworkConfig, rng: np.random.Generator):
-        channels, others = config.policy_channels, game.num_actions - game.rows * game.cols
+        channels, others = config.policy_channels, other_actions(game)
         if not 0 <= others <= MAX_OTHER_ACTIONS:
             raise UserError(f"network.policy_head = 'convolutional': {game.name} has no action for each point")
         self.conv = layers.Conv2d(config.channels, channels, 1, rng, bias=False)

@@ -6,7 +6,7 @@ from mcts_ext import games
 from mcts_ext.state import Game
 from zero.config import Config
 from zero.errors import UserError
-from zero.games import make_game
+from zero.games import make_game, other_actions
 
 
 class Sizes:
@@ -52,8 +52,3 @@ def resized(game: Game, size: str) -> Game:
     if not (same and other_actions(other) == other_actions(game)):
         raise UserError(f"selfplay.sizes: {other.full_name} has other planes or moves than {game.full_name}")
     return other
-
-
-def other_actions(game: Game) -> int:
-    """Actions besides one for each point, such as a pass; they are numbered last."""
-    return game.num_actions - game.rows * game.cols

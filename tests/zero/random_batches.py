@@ -3,23 +3,27 @@
 import numpy as np
 
 from zero.config import Config, from_table
-from zero.games import make_game
 from zero.record import GameRecord
 from zero.replay import Replay
+from zero.selfplay import game_seed
+from zero.sizes import Sizes
 
 NETWORK = {"blocks": 2, "channels": 8, "policy_channels": 4, "value_channels": 2, "value_hidden": 8}
 
 
-def make_config(game="connect4", **learner):
+def make_config(game="connect4", sizes=None, **learner):
     learner = {"batch": 30, "ema": 0.9, "reply_weight": 0.3, "moves_left_weight": 0.1} | learner
-    return from_table(Config, {"game": game, "network": NETWORK, "learner": learner}, "test")
+    free = {"policy_head": "convolutional", "value_pooling": True} if sizes else {}
+    table = {"game": game, "network": NETWORK | free, "selfplay": {"sizes": sizes or {}}, "learner": learner}
+    return from_table(Config, table, "test")
 
 
 def batches(config, count, seed=0):
-    """Batches of random games; a third of the positions has no policy target, unevenly among the ranks."""
-    game, rng = make_game(config.game), np.random.default_rng(seed)
-    replay = Replay(game, config.replay)
+    """Batches of random games of all sizes; a third of the positions has no policy target, unevenly among the ranks."""
+    sizes, rng = Sizes(config), np.random.default_rng(seed)
+    replay = Replay(sizes.own, config.replay, sizes.others)
     for index in range(12):
+        game = sizes.game(game_seed(config.seed, index))
         state, moves, counts, actions = game.new_state(), [], [], []
         while not state.terminal:
             legal = state.legal_actions()
@@ -35,7 +39,7 @@ def batches(config, count, seed=0):
             values=np.zeros(plies, np.float16), counts=np.array(counts, np.uint16),
             actions=np.array(actions, np.uint16), probs=rng.random(len(actions)).astype(np.float16),
             surprises=np.zeros(plies, np.float16),
-        ))  # fmt: skip
+        ), game)  # fmt: skip
     return [replay.sample(config.learner.batch, rng) for _ in range(count)]
 
 

@@ -28,10 +28,10 @@ def device(monkeypatch):
     return "cuda"
 
 
-@pytest.mark.parametrize("game", ["connect4", "othello6"])
-def test_a_learner_on_a_card_takes_the_step_of_one_here(device, game):
-    points = {"ownership_weight": 0.5, "score_weight": 0.2} if game == "othello6" else {}
-    config = make_config(game, soft_policy_weight=0.5, **points)
+@pytest.mark.parametrize("game, sizes", [("connect4", None), ("othello6", None), ("go4", {"3": 0.5})])
+def test_a_learner_on_a_card_takes_the_step_of_one_here(device, game, sizes):
+    points = {"ownership_weight": 0.5, "score_weight": 0.2} if game != "connect4" else {}
+    config = make_config(game, sizes, soft_policy_weight=0.5, **points)
     here, there = Learner(make_game(game), config), Learner(make_game(game), config, device=device)
     for batch in batches(config, 2):
         ours, theirs = here.step(batch, 0.5), there.step(batch, 0.5)
