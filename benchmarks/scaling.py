@@ -134,7 +134,7 @@ def games(arguments: argparse.Namespace) -> dict:
     game = make_game(arguments.game)
     records = random_games(game, 256)
     payloads = [record.to_bytes() for record in records]
-    admission, numbers = Admission(game, config.Config(game=game.name)), range(256)
+    admission, numbers = Admission(config.Config(game=game.name)), range(256)
 
     def admit() -> int:
         for payload in payloads:
