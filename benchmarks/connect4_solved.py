@@ -110,11 +110,12 @@ def main():
     positions = read_positions()
     plies = np.array([len(position["moves"]) for position in positions])
     played = np.array([position["mcts"] for position in positions])
-    print(f"| player | all {len(positions)} | from mcts games ({played.sum()}) | before ply {EARLY} ({(plies < EARLY).sum()}) |")
+    early = plies < EARLY
+    print(f"| player | all {len(positions)} | from mcts games ({played.sum()}) | before ply {EARLY} ({early.sum()}) |")
     print("|---|---|---|---|")
     for text in arguments.players:
         kept = judge(text, positions)
-        print(f"| {text} | {share(kept)} | {share(kept[played])} | {share(kept[plies < EARLY])} |", flush=True)
+        print(f"| {text} | {share(kept)} | {share(kept[played])} | {share(kept[early])} |", flush=True)
 
 
 if __name__ == "__main__":
