@@ -146,8 +146,8 @@ def open_seat(player: PlayerSpec, game: Game, slots: int, limits: Limits) -> Sea
 
 
 def make_searcher(player: PlayerSpec, game: Game, threads: int = 1) -> tuple[SearchOptions, Callable | str]:
-    """How a player searches, and what evaluates its leaves, for the game as it is `seen_by` the player. Raises UserError
-    if it does not search that game."""
+    """How a player searches, and what evaluates its leaves, for the game as `seen_by` it. Raises UserError if it does
+    not search that game."""
     if player.kind == "network":
         from zero.arena.networks import find_network
 
