@@ -142,7 +142,8 @@ def open_seat(player: PlayerSpec, game: Game, slots: int, limits: Limits) -> Sea
         return open_engine_seat(player, game, slots, limits)
     options, evaluate = make_searcher(player, game)
     sims = limits.sims if player.settings.sims is None else player.settings.sims
-    return SearchSeat(seen_by(player, game), slots, options, evaluate, sims, player.settings.temperature, limits.time is not None)
+    clocked = limits.time is not None
+    return SearchSeat(seen_by(player, game), slots, options, evaluate, sims, player.settings.temperature, clocked)
 
 
 def make_searcher(player: PlayerSpec, game: Game, threads: int = 1) -> tuple[SearchOptions, Callable | str]:
