@@ -12,7 +12,7 @@ from pathlib import Path
 
 import zero
 from gui.looks import family
-from mcts_ext.games import make
+from mcts_ext.games import as_seen, make
 from zero.protocols.engine import find_program
 
 RUNS = Path("runs")
@@ -93,7 +93,15 @@ def find_run(path: Path) -> Run | None:
         return None
     metrics = path / "metrics.jsonl"
     changed = metrics.stat().st_mtime if metrics.exists() else 0.0
-    return Run(path, game, checkpoint_steps(path), read_levels(path), read_results(path), changed)
+    return Run(path, shown(game), checkpoint_steps(path), read_levels(path), read_results(path), changed)
+
+
+def shown(game: str) -> str:
+    """A game's name as the window lists it: without settings that only say what a network sees."""
+    try:
+        return as_seen(make(game)).full_name
+    except ValueError:  # an installed game that is gone
+        return game
 
 
 def find_runs(folder: Path = RUNS) -> list[Run]:
@@ -219,7 +227,7 @@ def network_game(path: Path) -> str:
     from zero.network import read_about
 
     try:
-        return read_about(path)["game"]
+        return shown(read_about(path)["game"])
     except UserError as error:
         raise ValueError(str(error)) from None
 

@@ -23,12 +23,13 @@ Factory = Callable[..., Game]            # factory(what follows the prefix, **se
 class Family:
     factory: Factory | str               # a string "module:function" is imported when first used
     names: tuple[str, ...]               # the members that `names()` lists
+    views: tuple[str, ...] = ()          # settings that say what a network sees, and nothing of what may be played
 
 
 _families: dict[str, Family] = {
     "tictactoe": Family("mcts_ext.games.tictactoe:create", ("tictactoe",)),
     "connect4": Family("mcts_ext.games.connect4:create", ("connect4",)),
-    "go": Family("mcts_ext.games.go:create", ("go5", "go7", "go9", "go13", "go19")),
+    "go": Family("mcts_ext.games.go:create", ("go5", "go7", "go9", "go13", "go19"), ("history", "liberties")),
     "gomoku": Family("mcts_ext.games.gomoku:create", ("gomoku9", "gomoku15")),
     "hex": Family("mcts_ext.games.hex:create", ("hex7", "hex11")),
     "breakthrough": Family("mcts_ext.games.breakthrough:create", ("breakthrough6", "breakthrough8")),
@@ -74,6 +75,15 @@ def family(name: str) -> str:
 def _settings(name: str) -> list[inspect.Parameter]:
     factory = _resolve(_families[_prefix(name)].factory)
     return [p for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def as_seen(game: Game, by: Game | None = None) -> Game:
+    """`game`, whose rules stay, with the planes of `by`, another game of its family; without `by`, the usual planes."""
+    views = _families[_prefix(game.name)].views
+    settings = {key: value for key, value in game.settings.items() if key not in views}
+    if by is not None and family(by.name) == family(game.name):
+        settings |= {key: value for key, value in by.settings.items() if key in views}
+    return make(game.name, **settings)
 
 
 def remake(name: str, settings: dict) -> Game:

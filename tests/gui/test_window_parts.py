@@ -390,6 +390,9 @@ def test_a_network_file_is_played_against(window, home):
     assert driver.match.setup.game == "tictactoe"
     side = driver.match.setup.sides[1]
     assert (side.player, side.sims) == (f"{net}?sims=50", 50)
+    game = make("go5?history=2&liberties=true")
+    save_network(net, Network(game, NetworkConfig(blocks=1, channels=8), np.random.default_rng(0)), game.full_name)
+    assert window(str(net)).match.setup.game == "go5"  # what it sees is its own affair
     net.write_text("nonsense")
     with pytest.raises(ValueError, match="net.safetensors"):
         window(str(net))

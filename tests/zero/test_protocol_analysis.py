@@ -258,3 +258,16 @@ def test_a_network_says_that_it_does_not_know_the_rules(tmp_path):
     talk = Talk(str(net), None)
     assert "not gomoku9?opening=swap2" in talk.one(rules={"opening": "swap2"}, sims=1)["error"]
     assert talk.one(rules={"exact": True}, sims=1)["done"]
+
+
+def test_a_network_with_planes_of_its_own_answers_about_the_usual_game(tmp_path):
+    import numpy as np
+
+    from zero.config import NetworkConfig
+    from zero.network import Network, save_network
+
+    net = tmp_path / "net.safetensors"
+    game = make("go5?history=2&liberties=true")
+    save_network(net, Network(game, NetworkConfig(blocks=1, channels=8), np.random.default_rng(0)), game.full_name)
+    talk = Talk(str(net), "go5")
+    assert talk.one(sims=3)["done"] and talk.one(sims=3, komi=0.5, moves=["C3"])["done"]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from arena_run import INLINE
 from hypothesis import given, settings
@@ -15,6 +16,8 @@ from mcts_ext.games import make, names
 from zero.arena.engines import GtpLink
 from zero.arena.match import play_match
 from zero.arena.players import parse_player
+from zero.config import NetworkConfig
+from zero.network import Network, save_network
 from zero.protocols.engine import find_program
 from zero.protocols.gtp import Connection
 from zero.protocols.gtp_session import Session
@@ -34,6 +37,14 @@ def talk(text, game="go9", player="mcts:4"):
     connection, output = connect(game, player)
     connection.serve(text.splitlines())
     return re.findall(r"(?:[=?].*?)(?=\n\n)", "".join(output), re.S)
+
+
+def test_a_network_with_planes_of_its_own_plays_the_usual_game(tmp_path):
+    game = make("go5?history=2&liberties=true")
+    net = tmp_path / "net.safetensors"
+    save_network(net, Network(game, NetworkConfig(blocks=1, channels=8), np.random.default_rng(0)), game.full_name)
+    script = "komi 0.5\nplay black C3\nclear_board\ngenmove black\nkata-get-rules\nboardsize 5\ngenmove black"
+    assert all(answer.startswith("=") for answer in talk(script, "go5", f"{net}?sims=4"))
 
 
 # A line of input, and behind #? the answer as a regular expression (as GNU Go's regression tests write it).

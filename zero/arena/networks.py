@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcts_ext.games import as_seen
 from mcts_ext.options import SearchOptions
 from mcts_ext.state import Game
 from zero.config import from_table
 from zero.errors import UserError
 from zero.evaluator import NetworkEvaluator
+from zero.games import make_game
 from zero.network import plays, read_about
 from zero.run import RunDirectory
 
@@ -20,13 +22,17 @@ class NetworkSource:
     game: str
     options: SearchOptions
 
+    def seen(self, game: Game) -> Game:
+        """That game with the planes that the network was trained on."""
+        return as_seen(game, make_game(self.game))
+
     def plays(self, game: Game) -> bool:
         """Whether it can play that game, see `zero.network.plays`."""
-        return plays(read_about(self.path), game)
+        return plays(read_about(self.path), self.seen(game))
 
     def load(self, game: Game, threads: int = 1) -> NetworkEvaluator:
-        """The evaluator for that game. Raises UserError if it is damaged or does not fit."""
-        return NetworkEvaluator.load(self.path, game.full_name, threads)
+        """The evaluator for that game as `seen`. Raises UserError if it is damaged or does not fit."""
+        return NetworkEvaluator.load(self.path, self.seen(game).full_name, threads)
 
 
 def find_network(target: str) -> NetworkSource:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mcts_ext.games import as_seen
 from mcts_ext.options import SearchOptions
 from mcts_ext.search import Search
 from mcts_ext.state import Game
@@ -141,11 +142,13 @@ def open_seat(player: PlayerSpec, game: Game, slots: int, limits: Limits) -> Sea
         return open_engine_seat(player, game, slots, limits)
     options, evaluate = make_searcher(player, game)
     sims = limits.sims if player.settings.sims is None else player.settings.sims
-    return SearchSeat(game, slots, options, evaluate, sims, player.settings.temperature, limits.time is not None)
+    clocked = limits.time is not None
+    return SearchSeat(seen_by(player, game), slots, options, evaluate, sims, player.settings.temperature, clocked)
 
 
 def make_searcher(player: PlayerSpec, game: Game, threads: int = 1) -> tuple[SearchOptions, Callable | str]:
-    """How a player searches, and what evaluates its leaves. Raises UserError if it does not search that game."""
+    """How a player searches, and what evaluates its leaves, for the game as `seen_by` it. Raises UserError if it does
+    not search that game."""
     if player.kind == "network":
         from zero.arena.networks import find_network
 
@@ -155,6 +158,15 @@ def make_searcher(player: PlayerSpec, game: Game, threads: int = 1) -> tuple[Sea
     if player.kind not in evaluators:
         raise UserError(f"player '{player}' does not search: name a network, mcts:1000 or uniform:1000")
     return player.settings.apply(SearchOptions()), evaluators[player.kind]
+
+
+def seen_by(player: PlayerSpec, game: Game) -> Game:
+    """The game by its own rules, with the planes that the player's network was trained on if it has one."""
+    if player.kind != "network":
+        return game
+    from zero.arena.networks import find_network
+
+    return find_network(player.target).seen(game)
 
 
 def game_of(player: PlayerSpec) -> str | None:
@@ -168,7 +180,7 @@ def game_of(player: PlayerSpec) -> str | None:
 
 def require_plays(player: PlayerSpec, game: Game) -> None:
     """Raises UserError if the player names another game, or is a network that does not fit this one."""
-    if player.settings.game and make_game(player.settings.game) is not game:
+    if player.settings.game and as_seen(make_game(player.settings.game)) is not as_seen(game):
         raise UserError(f"player '{player}' plays {player.settings.game}, not {game.full_name}")
     if player.kind != "network":
         return
@@ -188,10 +200,10 @@ def common_game(players: list[PlayerSpec], name: str | None = None) -> Game:
         game = make_game(name)
         for player in players:
             require_plays(player, game)
-            if player.kind == "network" and make_game(game_of(player)) is not game:
+            if player.kind == "network" and as_seen(make_game(game_of(player))) is not as_seen(game):
                 print(f"{player} learned {game_of(player)} and plays {game.full_name} here", file=sys.stderr)
         return game
-    known = {str(player): make_game(text) for player in players if (text := game_of(player))}
+    known = {str(player): as_seen(make_game(text)) for player in players if (text := game_of(player))}
     if not known:
         raise UserError("which game? No player knows one; add --game connect4")
     game = next(iter(known.values()))

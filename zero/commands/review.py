@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
 def _read(arguments: ReviewArguments, player):
     """(start, actions, SGF root or None)."""
     from mcts_ext.games import family
-    from zero.arena.seats import common_game
+    from zero.arena.seats import common_game, seen_by
     from zero.games import make_game
     from zero.protocols import game_sgf, sgf
 
@@ -89,6 +89,7 @@ def _read(arguments: ReviewArguments, player):
         game = common_game([player], name)
         if family(name) == "go" and root.properties.get("KM"):
             game = make_game(name, komi=root.number("KM"))
+        game = seen_by(player, game)
         start, actions = game_sgf.read_game(root, game)
         # SGF is UTF-8 from here on, whatever it was.
         root.set_text("CA", "UTF-8")
@@ -97,7 +98,8 @@ def _read(arguments: ReviewArguments, player):
     try:
         line = json.loads(lines[arguments.number - 1])
         moves = line["moves"] if isinstance(line, dict) else line
-        game = common_game([player], arguments.game or (line.get("game") if isinstance(line, dict) else None))
+        name = arguments.game or (line.get("game") if isinstance(line, dict) else None)
+        game = seen_by(player, common_game([player], name))
         actions = [game.text_to_action(move) for move in moves]
         state = game.new_state()
         for action in actions:

@@ -22,7 +22,7 @@ from mcts_ext.games import family
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
-from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher, require_plays
+from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher, require_plays, seen_by
 from zero.errors import UserError
 from zero.games import counts_points, make_game
 from zero.protocols.game_sgf import set_up
@@ -156,8 +156,8 @@ class Desk:
     """The searches of one game: `slots` positions at once, the others wait in line."""
 
     def __init__(self, player: PlayerSpec, game: Game, slots: int, threads: int):
-        self.player, self.game = player, game
         require_plays(player, game)
+        self.player, self.game = player, (game := seen_by(player, game))
         options, self.evaluate = make_searcher(player, game, threads)
         # Unlike sequential halving, PUCT can be stopped and continued at any simulation.
         self.search = Search(game, slots, replace(options, root="puct"), threads=threads)

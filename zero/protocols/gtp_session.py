@@ -8,7 +8,7 @@ from mcts_ext.games import family, known_settings
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.arena.players import PlayerSpec
-from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher, require_plays
+from zero.arena.seats import DEFAULT_SIMS, game_of, make_searcher, require_plays, seen_by
 from zero.errors import UserError
 from zero.games import make_game
 from zero.protocols.thinking import Thoughts, read_thoughts
@@ -49,7 +49,7 @@ class Session:
         self.player, known = player, game_of(player)
         if not (game_name or known):
             raise UserError("which game? The player knows none; add --game go9")
-        game = make_game(game_name or known)
+        game = seen_by(player, make_game(game_name or known))
         require_plays(player, game)
         self.trained_for = game.name if known else None
         options, self.evaluate = make_searcher(player, game, threads)
