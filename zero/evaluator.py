@@ -11,8 +11,6 @@ from nn import infer
 from zero.games import make_game
 from zero.network import Network, load_network, read_about
 
-DTYPES = {"cpu": "float32", "cuda": "bfloat16"}  # of the convolutions' operands; on a card that is tensor cores
-
 
 class NetworkEvaluator:
     """Compiled inference of one network, where the network is; `threads` of this machine's cores work on a batch."""
@@ -20,7 +18,8 @@ class NetworkEvaluator:
     def __init__(self, network: Network, game: Game, threads: int = 1):
         self.game = game
         shape = (game.rows, game.cols, game.planes)
-        dtype = DTYPES[network.parameters()[0].device]
+        on_card = network.parameters()[0].device == "cuda"
+        dtype = "bfloat16" if on_card else network.config.precision  # of the convolutions' operands
         self._plan = infer.compile(network, input_shape=shape, dtype=dtype, threads=threads)
 
     @classmethod

@@ -13,7 +13,7 @@ import nn
 from mcts_ext.state import Game
 from nn import cpu, layers, optim, save
 from nn.average import EMA, SWA
-from nn.backend import array_module
+from nn.backend import array_module, kernels
 from nn.finite import nonfinite
 from zero.batch import Batch
 from zero.config import Config, changes
@@ -71,6 +71,7 @@ class Learner:
         settings = config.learner
         self.auxiliary = AuxiliaryHeads(game, config.network, settings, np.random.default_rng([config.seed, 2]))
         self.network.to(device=device)
+        kernels(self.network.parameters()[0].data).set_precision(config.network.precision)
         self.auxiliary.to(device=device)
         self.parameters = self.network.parameters() + self.auxiliary.parameters()
         self.optimizer = make_optimizer(self.network, self.auxiliary, settings)
