@@ -56,8 +56,8 @@ class NetworkConfig:
     value_channels: int = 8  # 1x1 convolution before the value's linear layers
     value_hidden: int = 64  # width of the value head's hidden layer
     value_head: Literal["scalar", "wdl"] = "scalar"  # "wdl": win, draw and loss as lc0; the value is P(win) - P(loss)
-    # What operands of convolutions are rounded to. bfloat16: learning rounds everywhere, which is fast with AMX and on a
-    # card and slower elsewhere; playing rounds with AMX. On a card playing always does.
+    # What operands of convolutions are rounded to. bfloat16: learning rounds everywhere, which is fast with AMX and on
+    # a card and slower elsewhere; playing rounds with AMX. On a card playing always does.
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
