@@ -2,7 +2,8 @@
 
 Records lie as frames in segments `games/NNNNNN.seg`; a torn tail or a damaged frame costs that frame and nothing
 else. What is taken out of the segments is kept beside them: damaged bytes in `damaged-*.bin`, games that were refused
-after all in `refused.games`, games that the run shall do without in `quarantined.games`.
+after all in `refused.games`, games that the run shall do without in `quarantined.games`. A file `*.games.pending` is
+the intent to move its games there: written first, so that whoever opens the log next ends what was cut off.
 """
 
 import os
@@ -20,6 +21,7 @@ SEGMENT_BYTES = 64 << 20
 SYNC_GAMES = 64  # a group of games shares one fsync; a power failure may cost the last group
 QUARANTINED = "quarantined.games"
 REFUSED = "refused.games"
+PENDING = ".pending"
 
 
 class Place(NamedTuple):
@@ -156,7 +158,10 @@ class GameLog:
     # what does not belong in the log
 
     def repair(self, warn: Callable[[str], None]) -> None:
-        """Cuts damaged stretches out of the segments and keeps a copy of each; every one is named to `warn`."""
+        """Cuts damaged stretches out of the segments and keeps a copy of each; every one is named to `warn`.
+
+        Ends a `move_aside` or a `put_back` that was cut off, too.
+        """
         self.close()
         for path in self.segments():
             data = path.read_bytes()
@@ -168,35 +173,60 @@ class GameLog:
                 warn(f"{path}: {_kind(end, data)}, {end - start} bytes at offset {start} set aside in {aside.name}")
             if bad:
                 _rewrite(path, [data[start:end] for start, end, payload in stretches if payload is not None])
+        for pending in sorted(self.directory.glob(f"*.games{PENDING}")):
+            self._end_move(pending)
+        self._take_out(self.quarantined())
 
-    def take_out(self, indices: Collection[int]) -> list[GameRecord]:
-        """Removes the games with these numbers from the segments and returns them."""
+    def move_aside(self, name: str, indices: Collection[int]) -> None:
+        """Moves the games with these numbers from the segments to `refused.games` or another such file.
+
+        Whenever it is cut off, they are in one place or the other, and the next `repair` ends it.
+        """
         self.close()
-        taken = []
-        for path in self.segments():
-            records = list(read_segment(path, lambda text: None))
-            out = [record for record in records if record.index in indices]
-            if out:
-                taken += out
-                _rewrite(path, [frame(r.to_bytes()) for r in records if r.index not in indices])
-        return taken
+        records = [record for record in self.read(lambda text: None) if record.index in indices]
+        if records:
+            pending = self.directory / f"{name}{PENDING}"
+            write_atomically(pending, _frames(records))
+            self._end_move(pending)
 
-    def keep_aside(self, name: str, records: list[GameRecord]) -> None:
-        """Adds games to `refused.games` or `quarantined.games`."""
-        known = {record.to_bytes(): record for record in [*self.aside(name), *records]}
-        self.keep_only(name, list(known.values()))
-
-    def keep_only(self, name: str, records: list[GameRecord]) -> None:
-        """Sets all that is in `refused.games` or `quarantined.games`."""
-        write_atomically(self.directory / name, b"".join(frame(record.to_bytes()) for record in records))
+    def put_back(self, name: str, indices: Collection[int]) -> None:
+        """Moves games from such a file to the segments. What is cut off before the end was not done: see `repair`."""
+        known = self.aside(name)
+        for record in known:
+            if record.index in indices:
+                self.append(record)
+        self.close()
+        self._set_aside(name, [record for record in known if record.index not in indices])
 
     def aside(self, name: str) -> list[GameRecord]:
+        """The games of `refused.games`, `quarantined.games` or another such file."""
         path = self.directory / name
         return list(read_segment(path, lambda text: None)) if path.exists() else []
 
     def quarantined(self) -> set[int]:
         """Numbers of the games that the run does without."""
         return {record.index for record in self.aside(QUARANTINED)}
+
+    def _end_move(self, pending: Path) -> None:
+        records, name = list(read_segment(pending, lambda text: None)), pending.name.removesuffix(PENDING)
+        self._set_aside(name, list({record.to_bytes(): record for record in [*self.aside(name), *records]}.values()))
+        self._take_out({record.index for record in records})
+        pending.unlink()
+        sync_directory(self.directory)  # the games may be played again: the old intent must not meet the new ones
+
+    def _set_aside(self, name: str, records: list[GameRecord]) -> None:
+        write_atomically(self.directory / name, _frames(records))
+
+    def _take_out(self, indices: Collection[int]) -> None:
+        for path in self.segments() if indices else ():
+            records = list(read_segment(path, lambda text: None))
+            kept = [record for record in records if record.index not in indices]
+            if len(kept) < len(records):
+                _rewrite(path, [frame(record.to_bytes()) for record in kept])
+
+
+def _frames(records: Iterable[GameRecord]) -> bytes:
+    return b"".join(frame(record.to_bytes()) for record in records)
 
 
 def _rewrite(path: Path, frames: list[bytes]) -> None:

@@ -103,7 +103,7 @@ class ReplayStore:
 
     def withdraw(self, numbers: Collection[int]) -> None:
         """Games that are none of the run after all go into games/withdrawn.games."""
-        self.run.games.keep_aside(WITHDRAWN, self.run.games.take_out(set(numbers)))
+        self.run.games.move_aside(WITHDRAWN, numbers)
         for number in numbers:
             self._games.pop(number, None)
 

@@ -173,7 +173,7 @@ class Supervisor:
                 into[record.index] = record
             if delivery.withdrawn:
                 self._refused += len(delivery.withdrawn)
-                self.run.games.keep_aside(REFUSED, self.run.games.take_out(delivery.withdrawn))
+                self.run.games.move_aside(REFUSED, delivery.withdrawn)
                 self.copies.withdraw(delivery.withdrawn)
                 for index in delivery.withdrawn:
                     del into[index]

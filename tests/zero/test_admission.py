@@ -231,7 +231,7 @@ def test_quarantined_games_are_done_without(unbroken, tmp_path):
     root = tmp_path / "run"
     shutil.copytree(unbroken.root, root)
     run = RunDirectory.open(root)
-    run.games.keep_aside(QUARANTINED, run.games.take_out({3, 90}))
+    run.games.move_aside(QUARANTINED, {3, 90})
     run.change_budget({"games": 120})
     supervisor = Supervisor(RunDirectory.open(root), backends.make("inline"), 1, Quiet())
     supervisor.train()

@@ -3,13 +3,15 @@
 import errno
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zero.game_log import QUARANTINED, GameLog, read_segment
+from zero import game_log
+from zero.game_log import QUARANTINED, REFUSED, GameLog, read_segment
 from zero.record import FRAME, GameRecord, frame
 
 
@@ -123,13 +125,71 @@ def test_games_are_taken_out_and_kept_aside(tmp_path):
         log.append(make_record(i))
         if i == 2:
             log.close()  # two segments
-    taken = log.take_out({1, 3, 4, 5})
-    log.keep_aside(QUARANTINED, taken[:2])
-    log.keep_aside(QUARANTINED, taken[2:])
+    log.move_aside(QUARANTINED, {1, 3})
+    log.move_aside(QUARANTINED, {4, 5})
     log.append(make_record(7))
     assert [r.index for r in GameLog(tmp_path).read(print)] == [0, 2, 7]
     assert [r.to_bytes() for r in log.aside(QUARANTINED)] == [make_record(i).to_bytes() for i in (1, 3, 4, 5)]
     assert log.quarantined() == {1, 3, 4, 5}
+    log.put_back(QUARANTINED, {4})
+    assert sorted(r.index for r in log.read(print)) == [0, 2, 4, 7] and log.quarantined() == {1, 3, 5}
+
+
+class Killed(BaseException):
+    """As `kill -9`: nothing tidies up."""
+
+
+def allow(monkeypatch, writes):
+    """Dies in place of the write after so many of those that move games."""
+    left = iter(range(writes))
+
+    def counted(write):
+        def write_or_die(*args, **options):
+            if next(left, None) is None:
+                raise Killed
+            return write(*args, **options)
+
+        return write_or_die
+
+    for owner, name in ((game_log, "write_atomically"), (Path, "unlink"), (GameLog, "append")):
+        monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
+
+
+MOVES = [("move_aside", REFUSED), ("move_aside", QUARANTINED), ("put_back", QUARANTINED)]
+
+
+@pytest.mark.parametrize("action,name", MOVES)
+def test_a_move_may_be_killed_before_any_write(tmp_path, action, name):
+    """It is done in the end or was not begun: no game is in both places, or in neither. Refused games that are played
+    again, and come out the same, stay."""
+    wanted, killed, writes = {1, 2, 4}, True, -1
+    while killed:
+        writes += 1
+        log = GameLog(tmp_path / str(writes))
+        for index in range(6):
+            log.append(make_record(index))
+            if index in (2, 4):
+                log.close()  # three segments
+        if action == "put_back":
+            log.move_aside(name, wanted)
+        with pytest.MonkeyPatch.context() as patch:
+            allow(patch, writes)
+            try:
+                getattr(log, action)(name, wanted)
+                killed = False
+            except Killed:
+                pass
+        again = GameLog(log.directory)
+        again.repair(pytest.fail)
+        inside, outside = {r.index for r in again.read(pytest.fail)}, {r.index for r in again.aside(name)}
+        assert inside | outside == set(range(6)) and not inside & outside and outside in (wanted, set())
+        assert killed or outside == (wanted if action == "move_aside" else set())
+        assert not list(log.directory.glob("*.pending"))
+        if name == REFUSED and outside:
+            again.append(make_record(1))
+            again.repair(pytest.fail)
+            assert 1 in {r.index for r in again.read(pytest.fail)}
+    assert writes >= 4
 
 
 class FillingDisk:

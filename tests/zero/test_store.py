@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_admission import WrongResults
-from test_game_log import make_record
+from test_game_log import Killed, allow, make_record
 from tiny_run import SETTINGS, Quiet, games, weights
 
 from zero import copies, pool
@@ -22,7 +22,7 @@ from zero.backends.inline import InlineBackend
 from zero.backends.process import ProcessBackend
 from zero.config import Config, from_table
 from zero.errors import UserError
-from zero.game_log import REFUSED, GameLog
+from zero.game_log import QUARANTINED, REFUSED, GameLog
 from zero.record import frame
 from zero.run import RunDirectory
 from zero.store import WITHDRAWN, ReplayStore
@@ -268,9 +268,8 @@ def test_games_that_the_driver_lost_come_back_and_are_not_played_again(unbroken,
 def test_games_taken_out_on_purpose_stay_out(tmp_path):
     """Spoiled ones are played anew though a store has them, quarantined ones are done without; the store follows."""
     run, _ = train_with(InlineDisks(tmp_path / "a"), tmp_path / "run")
-    spoiled, left_out = run.games.take_out({5}), run.games.take_out({90})
-    run.games.keep_aside(REFUSED, spoiled)
-    run.games.keep_aside("quarantined.games", left_out)
+    run.games.move_aside(REFUSED, {5})
+    run.games.move_aside(QUARANTINED, {90})
     run, messages = train_with(InlineDisks(tmp_path / "a"), tmp_path / "run")
     assert "playing 1 lost games of network 0 again" in messages[0]
     assert sorted(games(run)) == [index for index in range(96) if index != 90]
@@ -283,6 +282,29 @@ def test_withdrawn_games_leave_the_copies_too(tmp_path, monkeypatch, workers):
     monkeypatch.setattr(WrongResults, "broken", 1)
     run, messages = train_with(InlineDisks(tmp_path / "a"), tmp_path / "run", workers)
     assert "is quarantined" in messages[0] and len(games(run)) == 96
+    assert_copies(run, tmp_path / "a")
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_driver_killed_while_it_withdraws_games_keeps_their_trace(unbroken, tmp_path, monkeypatch, writes):
+    """They are refused from the first write on; the store, which has them still, does not give them back."""
+    monkeypatch.setattr(WrongResults, "broken", 1)
+    withdraw = GameLog.move_aside
+
+    def die(log, name, numbers):
+        with pytest.MonkeyPatch.context() as patch:
+            allow(patch, writes)
+            withdraw(log, name, numbers)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(pool, "SelfPlayWorker", WrongResults)
+        patch.setattr(GameLog, "move_aside", die)
+        train_with(InlineDisks(tmp_path / "a"), tmp_path / "run")
+    run, messages = train_with(InlineDisks(tmp_path / "a"), tmp_path / "run")
+    assert not any("they are here again" in text for text in messages)
+    assert len(run.games.aside(REFUSED)) == (3 if writes else 0)
+    assert games(run) == games(unbroken) and len(list(run.games.read(print))) == 96
     assert_copies(run, tmp_path / "a")
 
 

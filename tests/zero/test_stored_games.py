@@ -36,7 +36,8 @@ def go_on(run):
 
 
 def spoil(run, index, **changes):
-    [record] = run.games.take_out({index})
+    run.games.move_aside("spoiled.games", {index})
+    [record] = run.games.aside("spoiled.games")
     record = dataclasses.replace(record, **{name: change(record) for name, change in changes.items()})
     run.games.append(record)
     run.games.close()

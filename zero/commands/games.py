@@ -151,9 +151,9 @@ def quarantine(run: "RunDirectory", arguments: QuarantineArguments) -> tuple[lis
     _require_choice(arguments)
     name = REFUSED if arguments.again else QUARANTINED
     with run.lock():
+        run.games.repair(warn)
         records = select(run, arguments.games, arguments.network)
-        run.games.keep_aside(name, records)
-        run.games.take_out({record.index for record in records})
+        run.games.move_aside(name, {record.index for record in records})
     then = "are played again" if arguments.again else "are left out"
     line = f"{len(records)} games set aside in {run.games.directory / name}; they {then} when the training goes on"
     return [line], {"set_aside": [record.index + 1 for record in records]}
@@ -164,14 +164,10 @@ def restore(run: "RunDirectory", arguments: RestoreArguments) -> tuple[list[str]
 
     _require_choice(arguments)
     with run.lock():
-        known = run.games.aside(QUARANTINED)
-        records = chosen(known, arguments.games, arguments.network, run)
+        run.games.repair(warn)
+        records = chosen(run.games.aside(QUARANTINED), arguments.games, arguments.network, run)
         back = {record.index for record in records}
-        run.games.take_out(back)  # in case a restore was cut off here before
-        for record in records:
-            run.games.append(record)
-        run.games.close()
-        run.games.keep_only(QUARANTINED, [record for record in known if record.index not in back])
+        run.games.put_back(QUARANTINED, back)
     return [f"{len(records)} games put back"], {"restored": sorted(index + 1 for index in back)}
 
 
