@@ -20,8 +20,8 @@ from zero.errors import UserError, storage_fault
 from zero.files import sha256
 from zero.game_log import REFUSED, scan
 from zero.record import GameRecord, frame
-from zero.run import RunDirectory
-from zero.store import IDENTITY, Inventory, ReplayStore, run_files
+from zero.run import IDENTITY, RunDirectory
+from zero.store import Inventory, ReplayStore, run_files
 
 BATCH = 256  # games in one call
 MOST_PENDING = 50_000  # games and files that may wait for a store; one that is further behind begins anew later

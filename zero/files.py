@@ -40,9 +40,24 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def lock(path: Path) -> IO | None:
-    """The file, which is held until it is closed, or the process dies by whatever death; None if another holds it."""
-    file = open(path, "w")
+def append_whole(file: IO, data: bytes) -> None:
+    """Writes at the end of an unbuffered file. Raises OSError if the disk refuses it; the file is as before then."""
+    rest, start = memoryview(data), file.tell()
+    try:
+        while rest:  # a disk that is about to be full takes a part of it
+            rest = rest[file.write(rest) :]
+    except OSError:
+        os.ftruncate(file.fileno(), start)
+        file.seek(start)
+        raise
+
+
+def lock(path: Path, mode: str = "w") -> IO | None:
+    """The file, which is held until it is closed, or the process dies by whatever death; None if another holds it.
+
+    Unbuffered if it is binary.
+    """
+    file = open(path, mode, buffering=0 if "b" in mode else -1)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from nn.save import write_atomically
 from zero.errors import UserError
-from zero.files import sync_directory
+from zero.files import append_whole, sync_directory
 from zero.record import FRAME, MAGIC, GameRecord, frame
 
 SEGMENT_BYTES = 64 << 20
@@ -122,14 +122,7 @@ class GameLog:
         """
         if self._file is None or self._file.tell() >= SEGMENT_BYTES:
             self._open_next()
-        data, start = memoryview(frame(record.to_bytes())), self._file.tell()
-        try:
-            while data:  # a disk that is about to be full takes a part of it
-                data = data[self._file.write(data) :]
-        except OSError:
-            os.ftruncate(self._file.fileno(), start)
-            self._file.seek(start)
-            raise
+        append_whole(self._file, frame(record.to_bytes()))
         self._unsynced += 1
         if self._unsynced >= SYNC_GAMES:
             self.sync()

@@ -28,7 +28,7 @@ GROUPS = {
     "time": ("play_seconds", "learn_seconds", "store_seconds", "iteration_seconds", "network_busy", "search_busy",
              "idle"),
     "machine": ("memory_bytes", "workers_memory_bytes", "disk_free_bytes"),
-    "faults": ("restarts", "strikes", "refused_games", "quarantined_games"),
+    "faults": ("restarts", "strikes", "refused_games", "spooled_games", "quarantined_games"),
 }
 
 

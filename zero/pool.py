@@ -1,6 +1,7 @@
 """The self-play workers of a run: hands out numbered games, gathers them, replaces workers that die or cannot be
 trusted."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from zero.errors import UserError
 from zero.record import GameRecord
 from zero.resources import Resources
 from zero.selfplay import CardWorker, PlayReport, SelfPlayWorker
+from zero.spool import Leftovers, Spool
 from zero.weights import DamagedWeights, Weights
 
 CHUNK_SECONDS = 0.5  # how long a worker plays before it reports
@@ -32,6 +34,8 @@ class Worker:
     call: Call | None = None
     games: set[int] = field(default_factory=set)  # numbers of the games given to it and not back yet
     admitted: list[int] = field(default_factory=list)  # its games of this round
+    spools: list[str] = field(default_factory=list)  # its own, and those it took up
+    spooled: set[int] = field(default_factory=set)  # numbers of the games that it found there
     report: PlayReport = IDLE  # its last one
     seen: float = field(default_factory=time.monotonic)  # when that came
 
@@ -48,14 +52,16 @@ class Delivery:
 
 class WorkerPool:
     """`size` self-play workers on a backend, on "cuda" each with a card; games go to whoever has room. `warn` is told
-    about those who fail."""
+    about those who fail. `run` tells the run from others in the spools of its workers; without it they have none."""
 
-    def __init__(self, backend: Backend, config: Config, size: int, warn: Callable[[str], None], device: str = "cpu"):
-        self.backend, self.config, self.size, self.warn = backend, config, size, warn
+    def __init__(self, backend: Backend, config: Config, size: int, warn: Callable[[str], None], device: str = "cpu",
+                 run: str = ""):
+        self.backend, self.config, self.size, self.warn, self.run = backend, config, size, warn, run
         self.resources = Resources.of(config.selfplay, device)  # of each worker
         self.admission = Admission(config)
         self.restarts = 0
         self.strikes: dict[int, int] = {}  # of each worker that has any
+        self._distrusted: list[str] = []  # spools that nobody shall take up
         self._workers: list[Worker] = []
 
     def describe(self) -> list[dict]:
@@ -100,7 +106,8 @@ class WorkerPool:
                 worker.call = None
                 try:
                     report = call.result()
-                    if report is None:  # a network was loaded
+                    if isinstance(report, Leftovers):  # a network was loaded
+                        self._find(worker, report)
                         continue
                     records = [self.admission.admit(p, weights.version, worker.games) for p in report.records]
                 except (WorkerDied, DamagedWeights) as error:
@@ -108,7 +115,7 @@ class WorkerPool:
                     if deaths > DEATHS + self.size:
                         raise UserError(f"{error}, after {deaths - 1} others; see the messages above") from None
                     self.warn(f"worker {worker.number}: {error}; its games are played again")
-                    waiting.extend(worker.games)
+                    waiting[:0] = worker.games  # come last: its successor may find some in the spool
                     self._replace(worker)
                     continue
                 except (Refused, EvaluationError) as error:
@@ -133,15 +140,21 @@ class WorkerPool:
 
     def _spawn(self, number: int) -> Worker:
         role = CardWorker if self.resources.device == "cuda" else SelfPlayWorker
-        return Worker(number, self.backend.spawn(role, self.config, replace(self.resources, card=number - 1)))
+        spool = Spool(self.run, f"{number}-{secrets.token_hex(4)}")
+        handle = self.backend.spawn(role, self.config, replace(self.resources, card=number - 1), spool)
+        return Worker(number, handle, spools=[spool.name])
 
     def _give(self, worker: Worker, version: int, shared: Any, waiting: list[int]) -> None:
         """Starts what a worker without a call should do next, if anything."""
         if worker.version != version:
             worker.version = version
-            worker.call = self.backend.call(worker.handle, "load", shared)
+            worker.call = self.backend.call(worker.handle, "load", shared, self._distrusted)
             return
         more = self._share(len(worker.games), waiting)
+        if worker.spooled:
+            more += [index for index in waiting if index in worker.spooled]
+            waiting[:] = [index for index in waiting if index not in worker.spooled]
+            worker.spooled = set()
         worker.games.update(more)
         if worker.games:
             worker.call = self.backend.call(worker.handle, "play", CHUNK_SECONDS, more)
@@ -153,6 +166,12 @@ class WorkerPool:
         room = max(0, min(2 * lanes - busy, max(fair, lanes - busy)))
         return [waiting.pop() for _ in range(min(room, len(waiting)))]
 
+    def _find(self, worker: Worker, leftovers: Leftovers) -> None:
+        worker.spooled = set(leftovers.games)
+        worker.spools += leftovers.spools
+        for text in leftovers.damage:
+            self.warn(f"worker {worker.number}: {text}")
+
     def _replace(self, worker: Worker) -> None:
         self.backend.kill(worker.handle)
         self.restarts += 1
@@ -160,6 +179,7 @@ class WorkerPool:
 
     def _distrust(self, worker: Worker, error: Exception) -> None:
         """Ends a worker that sent something wrong. Raises `UserError` if it was the last."""
+        self._distrusted += worker.spools
         strikes = self.strikes[worker.number] = self.strikes.get(worker.number, 0) + 1
         self.warn(f"worker {worker.number} is quarantined: {error}; {len(worker.admitted)} finished and "
                   f"{len(worker.games)} other games of its round are played again")

@@ -4,13 +4,14 @@
     weights/NNNNNN.safetensors + index.jsonl (SHA-256)     checkpoints/NNNNNN/   matches/
 """
 
+import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nn.save import save, write_atomically
@@ -23,6 +24,7 @@ from zero.weights import Weights
 
 KEEP_CHECKPOINTS = 3
 LOCK = ".lock"
+IDENTITY = "run.json"  # is written once, when a run begins, and tells runs of the same name apart
 START = "start.safetensors"  # of a run whose network does not start from nothing: a checkpoint with the network alone
 GROWS = ("network.blocks", "network.channels")  # what may become larger in a run (see zero.growth)
 
@@ -81,7 +83,7 @@ class RunDirectory:
         try:
             for name in ("games", "weights", "checkpoints", "matches"):
                 (root / name).mkdir(parents=True)
-            write_json(root / "run.json", about)
+            write_json(root / IDENTITY, about)
             if start is not None:
                 save(root / START, {f"network/{name}": array for name, array in start.items()})
             write_atomically(root / "config.toml", configuration.dumps(config).encode())
@@ -96,6 +98,11 @@ class RunDirectory:
         if not (root / "config.toml").is_file():
             raise UserError(f"{root}: not a run directory (no config.toml in it)")
         return cls(root, configuration.load(root / "config.toml"))
+
+    def fingerprint(self) -> str:
+        """Tells the run, with the settings that its games depend on, from all others; hexadecimal."""
+        settings = configuration.dumps(replace(self.config, budget=configuration.BudgetConfig()))
+        return hashlib.sha256((self.root / IDENTITY).read_bytes() + settings.encode()).hexdigest()[:16]
 
     def change_budget(self, limits: dict[str, float]) -> None:
         """Sets a new end of the run, on disk too."""

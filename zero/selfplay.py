@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ import numpy as np
 from mcts_ext.cache import EvaluationCache
 from mcts_ext.endgame import Endgame
 from mcts_ext.playout_cap import PlayoutCap
-from mcts_ext.result import SearchResult
+from mcts_ext.result import EvaluationError, SearchResult
 from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from mcts_ext.temperature import Temperature
@@ -29,6 +29,7 @@ from zero.record import GameRecord
 from zero.resignation import NEVER, plays_on
 from zero.resources import Resources
 from zero.sizes import Sizes
+from zero.spool import Leftovers, Spool
 from zero.weights import Weights
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -91,14 +92,16 @@ class PlayReport:
     evaluations: int = 0  # positions that the network was asked about
     batches: int = 0  # in so many calls
     memory: int = 0  # bytes that the worker's process holds
+    spooled: int = 0  # of the games, those that a worker before this one had played and could not hand over
 
 
 class SelfPlayWorker:
     """Plays games of one run; `play` returns every so often with those that have ended."""
 
-    def __init__(self, config: Config, resources: Resources | None = None):
+    def __init__(self, config: Config, resources: Resources | None = None, spool: Spool | None = None):
         self.config, settings = config, config.selfplay
         self.resources = resources or Resources.of(settings)
+        self.spool = spool or Spool()
         self.sizes = Sizes(config)
         games = self.sizes.games
         self.caches = {game: EvaluationCache(game, settings.cache) for game in games} if settings.cache else {}
@@ -125,8 +128,9 @@ class SelfPlayWorker:
         """Games taken on and not finished."""
         return sum(map(len, self.queues.values())) + sum(len(group.lanes) for group in self.groups)
 
-    def load(self, weights: Weights) -> None:
-        """Takes another network; games in progress are dropped. Raises `DamagedWeights` and keeps the old one."""
+    def load(self, weights: Weights, distrusted: Collection[str] = ()) -> Leftovers:
+        """Takes another network; games in progress are dropped. Returns what workers before this one have left of the
+        games of that network, but for `distrusted` spools. Raises `DamagedWeights` and keeps the old one."""
         from zero.network import read_about
 
         with weights.as_file() as path:
@@ -136,6 +140,7 @@ class SelfPlayWorker:
         for cache in self.caches.values():
             cache.clear()
         self._drop_games()
+        return self.spool.begin(weights.sha256, distrusted)
 
     def _drop_games(self) -> None:
         for queue in self.queues.values():
@@ -162,18 +167,29 @@ class SelfPlayWorker:
         return lambda planes, legal: evaluators[planes.shape[1:3]](planes, legal)
 
     def play(self, seconds: float, indices: list[int]) -> PlayReport:
-        """Takes on more games and plays for about `seconds`, or until none is left."""
-        for index in indices:
-            self.queues[self.sizes.game(game_seed(self.config.seed, index))].append(index)
+        """Takes on more games and plays for about `seconds`, or until none is left. To be called when the games it
+        returned before are stored. Raises `EvaluationError` if the network fails."""
+        self.spool.trim()
         self._begin_report()
+        for index in indices:
+            payload = self.spool.take(index)
+            if payload is None:
+                self.queues[self.sizes.game(game_seed(self.config.seed, index))].append(index)
+            else:
+                self._records.append(payload)
+        spooled = len(self._records)
         begin = time.perf_counter()
         players = [self._play_group(group, begin + seconds) for group in self.groups]
-        waited = play_in_turns(players, self._timed_evaluate, self._executor)
+        try:
+            waited = play_in_turns(players, self._timed_evaluate, self._executor)
+        except EvaluationError:
+            self.spool.trim()  # nothing that this network played is to be trusted
+            raise
         elapsed = time.perf_counter() - begin
         if isinstance(self._executor, SameThread):
             waited = self._network_seconds
         return PlayReport(self._records, self.unfinished, self._positions, self._sims, elapsed, self._network_seconds,
-                          elapsed - waited, self._evaluations, self._batches, resident_bytes())
+                          elapsed - waited, self._evaluations, self._batches, resident_bytes(), spooled)
 
     def _begin_report(self) -> None:
         self._records: list[bytes] = []
@@ -192,7 +208,9 @@ class SelfPlayWorker:
                 while len((question := search.collect())[0]):
                     search.apply(*(yield question))
                 self._positions += len(group.lanes)
-                self._records.extend(self._move(group))
+                for payload in self._move(group):
+                    self.spool.append(payload)
+                    self._records.append(payload)
         finally:
             search.stop_all()  # if something failed
 

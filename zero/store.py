@@ -19,9 +19,8 @@ from zero.errors import UserError
 from zero.files import lock, sha256
 from zero.game_log import Place, scan
 from zero.record import GameRecord, frame
-from zero.run import LOCK, START, RunDirectory
+from zero.run import IDENTITY, LOCK, START, RunDirectory
 
-IDENTITY = "run.json"  # is written once, when a run begins, and tells runs of the same name apart
 # What there is to keep beside the games, as patterns, in the order in which it is sent: a copy that ends in the middle
 # can be resumed.
 FILES = (

@@ -14,7 +14,7 @@ from functools import partial
 
 from nn.save import write_atomically
 from zero.arena.workers import Workers
-from zero.backends import Backend
+from zero.backends import Backend, OneMachine
 from zero.backends.inline import InlineBackend
 from zero.backends.process import ProcessBackend
 from zero.copies import Copies
@@ -61,7 +61,9 @@ class Supervisor:
         self.learner = make_learner(self.config, backend, learners, max(1, cores // learners), learner_device)
         self.state = Checkpoint(iteration=0, steps=0, games=0, positions=0, seconds=0.0, tokens=0.0)
         self.copies = Copies(run, backend, stores, display.message)
-        self.pool = WorkerPool(backend, self.config, workers, display.message, device)
+        # On this machine the log itself is at hand: a spool would save no more than the last half second of play.
+        spooled = "" if isinstance(backend, OneMachine) else run.fingerprint()
+        self.pool = WorkerPool(backend, self.config, workers, display.message, device, spooled)
         self.match_workers = Workers(backend if isinstance(backend, InlineBackend) else ProcessBackend())
         self.finished: dict[int, GameRecord] = {}  # games that are stored and not learned from yet
         self.quarantined: set[int] = set()  # numbers of games that the run does without
@@ -76,6 +78,7 @@ class Supervisor:
         self._gated: dict[str, float] = {}  # what the gatekeeper found in this iteration
         self._resigned: dict[str, float] = {}  # what resignation would have done in games played on
         self._refused = 0  # games taken out again since the start
+        self._spooled = 0  # games that dead workers had left since the start
         self.work = Work(workers)  # of the present iteration
         self._made: dict[int, int] = {}  # network -> positions that it played
 
@@ -167,6 +170,7 @@ class Supervisor:
     def _gather(self, version: int, indices: list[int], into: dict[int, GameRecord]) -> Iterator[PlayReport]:
         """Plays games; each is in the log and in `into` when the report of its worker is yielded."""
         for delivery in self.pool.play(self.run.read_weights(version), indices):
+            self._spooled += delivery.report.spooled
             for record in delivery.records:
                 self.run.games.append(record)
                 self.copies.add(record)
@@ -301,6 +305,7 @@ class Supervisor:
             "restarts": self.pool.restarts,
             "strikes": sum(self.pool.strikes.values()),
             "refused_games": self._refused,
+            "spooled_games": self._spooled,
             "quarantined_games": len(self.quarantined),
             **self.copies.report(),
         }
