@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 import os
+import secrets
 import statistics
 import sys
 import tempfile
@@ -212,8 +213,9 @@ class Team:
     """A driver, in a process of its own, with its workers there (`inline`) or on a cluster."""
 
     def __init__(self, settings: config.Config, where: str, workers: int, weights: Weights, directory: Path):
-        self.pool, self.weights = WorkerPool(backends.make(where), settings, workers, say), weights
-        self.log = GameLog(directory)
+        run = "" if where == "inline" else secrets.token_hex(8)  # on a cluster workers have spools
+        self.pool = WorkerPool(backends.make(where), settings, workers, say, run=run)
+        self.weights, self.log = weights, GameLog(directory)
 
     def play(self, indices: Iterable[int]) -> tuple[float, int, int]:
         """CPU seconds of this process, network evaluations, and a checksum of the games."""
@@ -239,9 +241,20 @@ def cpu_seconds(pids: Iterable[int]) -> dict[int, float]:
     return found
 
 
+def over(rows: dict[str, list[dict[str, float]]], name: str, base: str) -> tuple[float, list[float]]:
+    """How much more of a core a game takes than `base` took in the same round: the median, and every round."""
+    found = [row["ms_per_game"] / other["ms_per_game"] - 1 for row, other in zip(rows[name], rows[base], strict=True)]
+    return statistics.median(found), found
+
+
+def spread(found: list[float]) -> str:
+    return f"{min(found):+.1%} to {max(found):+.1%}"
+
+
 def nodes(arguments: argparse.Namespace) -> dict:
     """The same games by one process, by N nodes, and by N processes that know nothing of each other: what the last
-    take longer is the machine's doing, its cores being shared. Start-up and the first games do not count."""
+    take longer is the machine's doing, its cores being shared. Start-up and the first games do not count. A core runs
+    now faster, now slower, so figures are compared within a round, and the median of the rounds counts."""
     sys.path.append(str(Path(__file__).parents[1] / "tests" / "zero"))
     from ray_cluster import Cluster, descendants
 
@@ -267,6 +280,7 @@ def nodes(arguments: argparse.Namespace) -> dict:
         row = {"workers": sum(spent[pid] for pid in roles), "drivers": sum(drivers),
                "daemons": sum(spent.get(pid, 0) for pid in daemons)}
         row = {f"{what}_ms_per_game": 1e3 * cpu / len(games) for what, cpu in row.items()}
+        row["ms_per_game"] = row["workers_ms_per_game"] + row["drivers_ms_per_game"]
         row |= {"seconds": seconds, "evaluations_per_game": sum(evaluations) / len(games)}
         rows.setdefault(name, []).append(row)
         checksums.add(int(np.bitwise_xor.reduce(parts)))
@@ -283,11 +297,12 @@ def nodes(arguments: argparse.Namespace) -> dict:
             cluster.start_head()
             for _ in range(max(arguments.nodes)):
                 cluster.start_node(cores=1, prefix=["env", f"HOME={directory}"], more=['--resources={"disk": 1}'])
-            for _ in range(arguments.rounds):
-                run("one process", "inline", 1, 1)
-                for count in arguments.nodes:
-                    run(f"{count} nodes", cluster.address, 1, count)
-                    run(f"{count} processes", "inline", count, 1)
+            variants = [("one process", "inline", 1, 1)]
+            for count in arguments.nodes:
+                variants += [(f"{count} nodes", cluster.address, 1, count), (f"{count} processes", "inline", count, 1)]
+            for k in range(arguments.rounds):  # there and back again, so that what drifts weighs on all alike
+                for variant in variants if k % 2 == 0 else reversed(variants):
+                    run(*variant)
             stored = store_games(cluster.address, make_game(settings.game), arguments.seconds)
         finally:
             cluster.close()
@@ -295,11 +310,15 @@ def nodes(arguments: argparse.Namespace) -> dict:
     result = {}
     for name, found in rows.items():
         row = result[name] = {figure: statistics.median(r[figure] for r in found) for figure in found[0]}
-        row["ms_per_game"] = statistics.median(r["workers_ms_per_game"] + r["drivers_ms_per_game"] for r in found)
-        row["overhead"] = row["ms_per_game"] / result["one process"]["ms_per_game"] - 1
+        row["overhead"], row["overheads"] = over(rows, name, "one process")
         say(f"{name}: {row['ms_per_game']:.2f} ms of a core a game ({row['drivers_ms_per_game']:.2f} in drivers), "
-            f"{row['overhead']:+.1%}; Ray's own processes {row['daemons_ms_per_game']:.2f}; "
-            f"{row['evaluations_per_game']:.0f} evaluations a game; {row['seconds']:.1f} s")
+            f"{row['overhead']:+.1%} ({spread(row['overheads'])}); Ray's own processes "
+            f"{row['daemons_ms_per_game']:.2f}; {row['evaluations_per_game']:.0f} evaluations a game; "
+            f"{row['seconds']:.1f} s")
+    for count in arguments.nodes:
+        row = result[f"{count} nodes"]
+        row["over_processes"], row["overs"] = over(rows, f"{count} nodes", f"{count} processes")
+        say(f"{count} nodes against {count} processes: {row['over_processes']:+.1%} ({spread(row['overs'])})")
     return {"game": settings.game, "games": len(games), "runs": result, "store": stored}
 
 
@@ -342,8 +361,8 @@ def main() -> None:
         elif kind is nodes:
             options.add_argument("--config", type=Path, default=Path("configs/connect4.toml"))
             options.add_argument("--nodes", type=int, nargs="+", default=[2, 3])
-            options.add_argument("--games", type=int, default=600)
-            options.add_argument("--rounds", type=int, default=2)
+            options.add_argument("--games", type=int, default=300)
+            options.add_argument("--rounds", type=int, default=7)
         else:
             options.add_argument("--ranks", type=int, default=2)
             options.add_argument("--sizes", type=float, nargs="+", default=[0.1, 1, 12, 100], help="in MB")

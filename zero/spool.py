@@ -66,7 +66,7 @@ class Spool:
             os.rename(new, self._path)  # nobody finds it before it is locked
         except OSError:
             self._file = None
-        found.games.extend(self._games)
+        found.games.extend(sorted(self._games))
         return found
 
     def _take_up(self, path: Path, name: str, wanted: bool, found: Leftovers) -> None:

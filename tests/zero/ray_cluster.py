@@ -45,7 +45,8 @@ class Cluster:
         here = Path(__file__).parent
         self.environment = dict(
             os.environ, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token), RAY_TMPDIR=str(self.directory),
-            PYTHONPATH=f"{here}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", OPENBLAS_NUM_THREADS="1", **settings,
+            PYTHONPATH=f"{here}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", OPENBLAS_NUM_THREADS="1",
+            RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S="0", **settings,
         )  # fmt: skip
         self.nodes = []
         self.port = free_port()
@@ -86,6 +87,11 @@ class Cluster:
             except ProcessLookupError:
                 pass
         node.wait()
+
+    def stop(self, node):
+        """Ends a node as `ray stop` would: the head knows at once."""
+        node.terminate()
+        node.wait(timeout=60)
 
     def roles(self, name):
         """Process ids of the roles of a class, on all nodes."""

@@ -1,6 +1,5 @@
 """A training on real Ray nodes is the training on one machine: same games, same networks, whatever dies meanwhile."""
 
-import functools
 import json
 import os
 import signal
@@ -10,39 +9,13 @@ import time
 
 import pytest
 from ray_cluster import Cluster
-from tiny_run import SETTINGS, games, train, weights
+from tiny_run import LONGER, SETTINGS, games, train, weights
 
 from zero.config import Config, from_table
 from zero.run import RunDirectory
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'zero-engine[cluster]'")
 pytestmark = pytest.mark.slow
-
-LONGER = {"selfplay": SETTINGS["selfplay"] | {"games": 100, "sims": 64}, "budget": {"games": 300}}
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    cluster = Cluster()
-    try:
-        cluster.start_head()
-        cluster.start_node(cores=2)
-        yield cluster
-    finally:
-        cluster.close()
-
-
-@pytest.fixture(scope="session")
-def expected(tmp_path_factory):
-    """The longer run, undisturbed and in one process, as that many workers make it: the learner's threads are as many,
-    and their sums round accordingly."""
-
-    @functools.cache
-    def run(workers):
-        return train(tmp_path_factory.mktemp("runs") / "expected", workers, **LONGER)
-
-    return run
-
 
 def create(root, changes=LONGER):
     return RunDirectory.create(root, from_table(Config, SETTINGS | changes, "test"), {})

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from ray_cluster import Cluster
-from test_ray import create, expected, finish, start, wait_for_games  # noqa: F401 (expected is a fixture)
+from test_ray import create, finish, start, wait_for_games
 from test_ray_store import STORES, start_disk
 from test_store import assert_copies
 from tiny_run import games, weights
@@ -69,7 +69,7 @@ class Hosts:
         ip("-n", HUB, "link", "set", f"port{number}", "up" if connected else "down")
 
 
-def test_a_node_that_is_cut_off_and_comes_back_changes_nothing(expected, tmp_path):  # noqa: F811
+def test_a_node_that_is_cut_off_and_comes_back_changes_nothing(expected, tmp_path):
     """Both nodes play and keep a copy; that of the other one is whole in the end."""
     with Hosts(3) as hosts:
         cluster = Cluster(**NOTICED)

@@ -7,8 +7,7 @@ import signal
 import time
 
 import pytest
-from ray_cluster import Cluster
-from test_ray import create, expected, finish, start, wait_for_games  # noqa: F401 (expected is a fixture)
+from test_ray import create, finish, start, wait_for_games
 from test_store import assert_copies
 from tiny_run import games, weights
 
@@ -18,17 +17,6 @@ pytest.importorskip("ray", reason="needs Ray: pip install 'zero-engine[cluster]'
 pytestmark = pytest.mark.slow
 
 STORES = ("--stores", "~/copies")
-
-
-@pytest.fixture
-def cluster():
-    cluster = Cluster()
-    try:
-        cluster.start_head()
-        cluster.start_node(cores=2)
-        yield cluster
-    finally:
-        cluster.close()
 
 
 def start_disk(cluster, home, cores=0, address=None, prefix=()):
@@ -51,7 +39,7 @@ def test_the_doctor_looks_at_the_disks(cluster, tmp_path):
     assert sum("store" in group for group in checks.values()) == 2 and not checks["cluster"]["nodes with a disk"]
 
 
-def test_stores_and_their_nodes_die_and_come_back(cluster, expected, tmp_path):  # noqa: F811
+def test_stores_and_their_nodes_die_and_come_back(cluster, expected, tmp_path):
     """The run may be over before the second node is there again: then the next start brings it up to date."""
     nodes = [start_disk(cluster, tmp_path / name) for name in ("a", "b")]
     create(tmp_path / "run")
@@ -68,7 +56,7 @@ def test_stores_and_their_nodes_die_and_come_back(cluster, expected, tmp_path): 
     assert_copies(run, tmp_path / "a/copies", tmp_path / "b/copies")
 
 
-def test_a_driver_lost_with_its_disk_is_replaced_by_a_copy(cluster, expected, tmp_path):  # noqa: F811
+def test_a_driver_lost_with_its_disk_is_replaced_by_a_copy(cluster, expected, tmp_path):
     """Whatever a store had acknowledged is there; the training goes on from the store's directory."""
     start_disk(cluster, tmp_path / "a")
     create(tmp_path / "run")

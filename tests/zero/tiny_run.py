@@ -17,6 +17,7 @@ SETTINGS = {
     "budget": {"games": 96},
     "match": {"games": 0},
 }
+LONGER = {"selfplay": SETTINGS["selfplay"] | {"games": 100, "sims": 64}, "budget": {"games": 300}}
 
 
 class Quiet(Display):
