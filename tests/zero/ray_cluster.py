@@ -42,11 +42,11 @@ class Cluster:
         token = self.directory / "token"
         token.write_text(secrets.token_hex(16))
         token.chmod(0o600)
-        here = Path(__file__).parent
+        here, self.cache = Path(__file__).parent, self.directory / "cache"
         self.environment = dict(
             os.environ, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token), RAY_TMPDIR=str(self.directory),
             PYTHONPATH=f"{here}{os.pathsep}{os.environ.get('PYTHONPATH', '')}", OPENBLAS_NUM_THREADS="1",
-            RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S="0", **settings,
+            RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S="0", XDG_CACHE_HOME=str(self.cache), **settings,
         )  # fmt: skip
         self.nodes = []
         self.port = free_port()

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from ray_cluster import Cluster
+from test_spool import spooled
 from tiny_run import LONGER, SETTINGS, games, train, weights
 
 from zero.config import Config, from_table
@@ -37,6 +38,13 @@ def wait_for_games(root, count, process, seconds=120):
     while sum(p.stat().st_size for p in (root / "games").glob("*.seg")) < count:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.05)
+
+
+def wait_for_no_workers(cluster, seconds=60):
+    deadline = time.monotonic() + seconds
+    while cluster.roles("SelfPlayWorker"):
+        assert time.monotonic() < deadline, "a dead driver's workers live on"
+        time.sleep(0.2)
 
 
 CONTRACT = """
@@ -143,10 +151,23 @@ def test_a_killed_driver_is_resumed(cluster, expected, tmp_path):
     finish(start(cluster, tmp_path / "run"))
     run = RunDirectory.open(tmp_path / "run")
     assert games(run) == games(expected(2)) and weights(run) == weights(expected(2))
-    deadline = time.monotonic() + 30
-    while cluster.roles("SelfPlayWorker") and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert cluster.roles("SelfPlayWorker") == [], "the dead drivers' workers live on"
+    wait_for_no_workers(cluster)
+
+
+def test_what_was_in_flight_when_the_driver_was_killed_is_not_played_again(cluster, expected, tmp_path):
+    create(tmp_path / "run")
+    left, size = set(), 1
+    while not left:
+        process = start(cluster, tmp_path / "run", "--workers", 1)
+        wait_for_games(tmp_path / "run", size, process)
+        process.kill()
+        process.communicate()
+        wait_for_no_workers(cluster)
+        run = RunDirectory.open(tmp_path / "run")
+        left, size = spooled(cluster.cache) - games(run).keys(), size + 5_000
+    finish(start(cluster, tmp_path / "run", "--workers", 1))
+    assert run.metrics()[-1]["spooled_games"] == len(left)
+    assert games(run) == games(expected(1)) and weights(run) == weights(expected(1))
 
 
 def test_a_killed_learner_is_replaced_and_nothing_is_lost(cluster, tmp_path):
