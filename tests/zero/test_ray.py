@@ -160,6 +160,7 @@ def test_what_was_in_flight_when_the_driver_was_killed_is_not_played_again(clust
     while not left:
         process = start(cluster, tmp_path / "run", "--workers", 1)
         wait_for_games(tmp_path / "run", size, process)
+        time.sleep(0.3)  # well into the worker's next call
         process.kill()
         process.communicate()
         wait_for_no_workers(cluster)
