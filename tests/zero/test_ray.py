@@ -156,16 +156,17 @@ def test_a_killed_driver_is_resumed(cluster, expected, tmp_path):
 
 def test_what_was_in_flight_when_the_driver_was_killed_is_not_played_again(cluster, expected, tmp_path):
     create(tmp_path / "run")
-    left, size = set(), 1
+    process, run, left = start(cluster, tmp_path / "run", "--workers", 1), RunDirectory.open(tmp_path / "run"), set()
+    wait_for_games(run.root, 1, process)
     while not left:
-        process = start(cluster, tmp_path / "run", "--workers", 1)
-        wait_for_games(tmp_path / "run", size, process)
-        time.sleep(0.3)  # well into the worker's next call
-        process.kill()
-        process.communicate()
-        wait_for_no_workers(cluster)
-        run = RunDirectory.open(tmp_path / "run")
-        left, size = spooled(cluster.cache) - games(run).keys(), size + 5_000
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1)  # meanwhile the worker's call comes to its end
+        left = spooled(cluster.cache) - games(run).keys()
+        process.send_signal(signal.SIGKILL if left else signal.SIGCONT)
+        time.sleep(0.05)
+    process.communicate()
+    wait_for_no_workers(cluster)
     finish(start(cluster, tmp_path / "run", "--workers", 1))
     assert run.metrics()[-1]["spooled_games"] == len(left)
     assert games(run) == games(expected(1)) and weights(run) == weights(expected(1))
