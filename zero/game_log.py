@@ -7,6 +7,7 @@ the intent to move its games there: written first, so that whoever opens the log
 """
 
 import os
+import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -82,6 +83,7 @@ class GameLog:
         directory.mkdir(parents=True, exist_ok=True)
         self._file = None
         self._unsynced = 0
+        self.slowest_sync = 0.0  # seconds, since somebody set it to 0
 
     def segments(self) -> list[Path]:
         return sorted(self.directory.glob("*.seg"))
@@ -129,7 +131,9 @@ class GameLog:
 
     def sync(self) -> None:
         if self._file is not None and self._unsynced:
+            began = time.perf_counter()
             os.fsync(self._file.fileno())
+            self.slowest_sync = max(self.slowest_sync, time.perf_counter() - began)
         self._unsynced = 0
 
     def close(self) -> None:
@@ -149,6 +153,10 @@ class GameLog:
         sync_directory(self.directory)  # a power failure must not take the file with all its synced games
 
     # what does not belong in the log
+
+    def damaged(self) -> int:
+        """How many damaged stretches were found since the run began."""
+        return sum(1 for _ in self.directory.glob("damaged-*.bin"))
 
     def repair(self, warn: Callable[[str], None]) -> None:
         """Cuts damaged stretches out of the segments and keeps a copy of each; every one is named to `warn`.

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from zero.cards import CARD_FIGURES
 from zero.errors import UserError
 from zero.files import write_json
 from zero.memory import free_share
@@ -21,14 +22,15 @@ from zero.run import RunDirectory
 
 LIVE_SECONDS = 1.0  # between two states of status.json
 GROUPS = {
-    "self-play": ("games_per_s", "positions_per_s", "sims_per_s", "evaluations_per_s", "batch", "lanes", "groups",
-                  "game_length", "first_player_score", "draws", "policy_entropy"),
-    "replay": ("window", "positions", "window_age", "samples_per_position", "tokens"),
+    "self-play": ("games_per_s", "positions_per_s", "sims_per_s", "evaluations_per_s", "batch", "batch_p10", "lanes",
+                  "groups", "game_length", "first_player_score", "draws", "policy_entropy"),
+    "replay": ("window", "positions", "window_age", "window_age_seconds", "samples_per_position", "tokens"),
     "learner": ("lr", "gradient_norm", "steps_per_s", "samples_per_s", "data_wait"),
     "time": ("play_seconds", "learn_seconds", "store_seconds", "iteration_seconds", "network_busy", "search_busy",
              "idle"),
-    "machine": ("memory_bytes", "workers_memory_bytes", "disk_free_bytes"),
-    "faults": ("restarts", "strikes", "refused_games", "spooled_games", "quarantined_games"),
+    "machine": ("memory_bytes", "workers_memory_bytes", "disk_free_bytes", "slowest_sync_ms"),
+    "faults": ("restarts", "strikes", "refused_games", "spooled_games", "quarantined_games", "damaged_stretches"),
+    "cards": CARD_FIGURES,
 }
 
 

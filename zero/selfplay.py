@@ -7,7 +7,7 @@ worker or on the moment, so that it can be played again.
 import hashlib
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ class PlayReport:
     network_seconds: float
     search_seconds: float
     evaluations: int = 0  # positions that the network was asked about
-    batches: int = 0  # in so many calls
+    batches: Counter[int] = field(default_factory=Counter)  # how many of them at once -> how often
     memory: int = 0  # bytes that the worker's process holds
     spooled: int = 0  # of the games, those that a worker before this one had played and could not hand over
 
@@ -194,7 +194,8 @@ class SelfPlayWorker:
     def _begin_report(self) -> None:
         self._records: list[bytes] = []
         self._network_seconds = 0.0
-        self._positions = self._sims = self._evaluations = self._batches = 0
+        self._positions = self._sims = self._evaluations = 0
+        self._batches: Counter[int] = Counter()
 
     def _play_group(self, group: Group, deadline: float) -> Player:
         """Move after move in all lanes of a group, until the deadline or until there are no games."""
@@ -244,7 +245,7 @@ class SelfPlayWorker:
         answer = self._evaluate(planes, legal)
         self._network_seconds += time.perf_counter() - begin
         self._evaluations += len(planes)
-        self._batches += 1
+        self._batches[len(planes)] += 1
         return answer
 
     def _move(self, group: Group) -> list[bytes]:

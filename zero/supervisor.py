@@ -17,6 +17,7 @@ from zero.arena.workers import Workers
 from zero.backends import Backend, OneMachine
 from zero.backends.inline import InlineBackend
 from zero.backends.process import ProcessBackend
+from zero.cards import Cards
 from zero.copies import Copies
 from zero.display import Display, Status
 from zero.errors import UserError
@@ -81,6 +82,8 @@ class Supervisor:
         self._spooled = 0  # games that dead workers had left since the start
         self.work = Work(workers)  # of the present iteration
         self._made: dict[int, int] = {}  # network -> positions that it played
+        self._published = {0: 0.0}  # network -> seconds of the run when it was
+        self._cards = Cards() if device == "cuda" else None
 
     # the run as a whole
 
@@ -132,6 +135,7 @@ class Supervisor:
         left = [place for index, place in places.items() if index >= self.state.games]
         self.finished = {record.index: record for record in games.fetch(left)}
         self.metrics.resume(self.state.iteration, self.state.steps)
+        self._published |= {row["iteration"]: row["seconds"] for row in self.run.metrics()}
         self.outlook.update(self.run.metrics())
         self._began = time.monotonic() - self.state.seconds
 
@@ -257,6 +261,7 @@ class Supervisor:
         self.run.save_checkpoint(self.state, self.learner.save)
         work.store_seconds = time.monotonic() - stored_from
         self.metrics.iteration(self._metrics(lesson, new_positions))
+        self._published[self.state.iteration], self.run.games.slowest_sync = self.state.seconds, 0.0
         self.outlook.update(self.run.metrics())
         self.copies.commit()
         self._iteration_seconds = time.monotonic() - began
@@ -278,7 +283,7 @@ class Supervisor:
             "games": self.state.games,
             "positions": self.state.positions,
             "window": self.replay.window,
-            "window_age": self._window_age(),
+            **self._window_age(),
             "steps": self.state.steps,
             "lr": self.learner.lr,
             **{f"{name}_loss": value for name, value in losses.parts.items() if lesson.taken},
@@ -290,6 +295,7 @@ class Supervisor:
             **self.work.figures(new_positions, lesson.taken * batch, lesson.taken),
             **{f"games_{game.name}": self.work.sizes[game.name] for game in self.sizes.others},
             **self.learner.report(),
+            "slowest_sync_ms": 1e3 * self.run.games.slowest_sync,
             "lanes": self.pool.resources.lanes,
             "groups": self.pool.resources.groups,
             **self._health(),
@@ -307,17 +313,22 @@ class Supervisor:
             "refused_games": self._refused,
             "spooled_games": self._spooled,
             "quarantined_games": len(self.quarantined),
+            "damaged_stretches": self.run.games.damaged(),
             **self.copies.report(),
+            **(self._cards.report() if self._cards else {}),
         }
 
-    def _window_age(self) -> float:
-        """How many networks ago the positions of the window were played, on average; 0: by the newest that played."""
-        left, age, newest = self.replay.window, 0, max(self._made, default=0)
+    def _window_age(self) -> dict[str, float]:
+        """How many networks ago the positions of the window were played, on average (0: by the newest that played), and
+        how many seconds ago the networks that played them were published."""
+        left, age, seconds, newest = self.replay.window, 0, 0.0, max(self._made, default=0)
         for version in sorted(self._made, reverse=True):
             count = min(left, self._made[version])
             age += count * (newest - version)
+            seconds += count * (self.state.seconds - self._published[version])
             left -= count
-        return age / max(1, self.replay.window)
+        window = max(1, self.replay.window)
+        return {"window_age": age / window, "window_age_seconds": seconds / window}
 
     def _publish(self) -> None:
         """The learner's network becomes the one that plays; with a gatekeeper only if it passes."""

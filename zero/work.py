@@ -24,7 +24,7 @@ class Work:
     positions: int = 0
     sims: int = 0
     evaluations: int = 0  # positions given to the network
-    batches: int = 0
+    batches: Counter[int] = field(default_factory=Counter)  # positions at once -> how often
     seconds: float = 0.0  # of all workers
     network_seconds: float = 0.0  # of all workers
     search_seconds: float = 0.0  # of all workers
@@ -48,7 +48,7 @@ class Work:
         self.positions += report.positions
         self.sims += report.sims
         self.evaluations += report.evaluations
-        self.batches += report.batches
+        self.batches.update(report.batches)
         self.seconds += report.seconds
         self.network_seconds += report.network_seconds
         self.search_seconds += report.search_seconds
@@ -62,7 +62,8 @@ class Work:
             "positions_per_s": self.positions / wall,
             "sims_per_s": self.sims / wall,
             "evaluations_per_s": self.evaluations / wall,
-            "batch": self.evaluations / max(1, self.batches),
+            "batch": self.evaluations / max(1, self.batches.total()),
+            "batch_p10": smallest_tenth(self.batches),
             "network_share": self.network_seconds / max(self.seconds, 1e-9),
             "network_busy": self.network_seconds / available,
             "search_busy": self.search_seconds / available,
@@ -88,3 +89,13 @@ class Work:
             "store_seconds": round(self.store_seconds, 3),
             "iteration_seconds": round(time.monotonic() - self.began, 3),
         }
+
+
+def smallest_tenth(batches: Counter[int]) -> int:
+    """The size that nine tenths of the batches reach; 0 if there are none."""
+    seen = 0
+    for size in sorted(batches):
+        seen += batches[size]
+        if seen > batches.total() / 10:
+            return size
+    return 0

@@ -8,12 +8,15 @@ import struct
 import subprocess
 import sys
 import time
+import types
 import urllib.request
+from collections import Counter
 
 import pytest
 from tiny_run import SETTINGS, Quiet
 
 from zero import backends
+from zero.cards import Cards
 from zero.cli import main
 from zero.commands.top import sparkline
 from zero.config import Config, from_table
@@ -21,17 +24,21 @@ from zero.metrics import GROUPS, Metrics
 from zero.monitor import look
 from zero.run import RunDirectory
 from zero.supervisor import Stopped, Supervisor
+from zero.work import smallest_tenth
 
 
 def test_every_iteration_has_every_figure(unbroken):
     lines = unbroken.metrics()
     assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
-    wanted = {name for names in GROUPS.values() for name in names} | {"policy_loss", "value_loss"}
+    wanted = {name for group, names in GROUPS.items() if group != "cards" for name in names}
+    wanted |= {"policy_loss", "value_loss"}
     for line in lines:
         assert wanted <= line.keys()
         assert line["network_busy"] + line["search_busy"] + line["idle"] == pytest.approx(1)  # one group
         assert 0 < line["network_busy"] < 1 and 0 <= line["data_wait"] < 1
-        assert 1 <= line["batch"] <= SETTINGS["selfplay"]["lanes"]
+        assert 1 <= line["batch_p10"] <= line["batch"] <= SETTINGS["selfplay"]["lanes"]
+        assert line["slowest_sync_ms"] > 0 and line["damaged_stretches"] == 0
+        assert 0 < line["window_age_seconds"] <= line["seconds"]
         assert line["memory_bytes"] > 10 << 20 and line["disk_free_bytes"] > 0
     records = list(unbroken.games.read(print))
     assert lines[-1]["positions"] == sum(len(record.moves) for record in records)
@@ -41,6 +48,34 @@ def test_every_iteration_has_every_figure(unbroken):
     sizes = [sum(len(r.moves) for r in records if r.version == v) for v in range(4)]  # the window holds everything
     age = sum(size * (3 - version) for version, size in enumerate(sizes)) / sum(sizes)
     assert lines[-1]["window_age"] == pytest.approx(age)
+
+
+def test_the_smallest_tenth_of_batches():
+    assert smallest_tenth(Counter()) == 0
+    assert smallest_tenth(Counter({64: 90, 3: 10})) == 64 and smallest_tenth(Counter({64: 89, 3: 11})) == 3
+
+
+def test_cards_tell_what_they_do(monkeypatch):
+    class Fault(Exception):
+        pass
+
+    nvml = types.SimpleNamespace(
+        NVMLError=Fault, nvmlInit=lambda: None, nvmlDeviceGetCount=lambda: 2, nvmlDeviceGetHandleByIndex=lambda k: k,
+        nvmlDeviceGetUtilizationRates=lambda k: types.SimpleNamespace(gpu=(50, 100)[k]),
+        nvmlDeviceGetMemoryInfo=lambda k: types.SimpleNamespace(used=(3 << 30, 1 << 30)[k]))
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    cards = Cards()
+    assert cards.report() == {"cards_busy": 0.75, "cards_memory_bytes": 4 << 30}
+
+    def fails(*arguments):
+        raise Fault
+
+    nvml.nvmlDeviceGetMemoryInfo = fails  # a driver that goes away
+    assert cards.report() == {}
+    nvml.nvmlInit = fails
+    assert Cards().report() == {}
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert Cards().report() == {}
 
 
 def events(path):
