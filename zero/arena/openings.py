@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mcts_ext.options import SearchOptions
+from mcts_ext.search import Search
 from mcts_ext.state import Game, State
 from zero.errors import UserError
 
 _ATTEMPTS = 200  # random tries for a new position before the openings grow by a ply
+_GLANCE = 1000  # simulations of a search that knows the rules alone, to prove that an opening is won already
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,13 @@ def canonical_key(state: State) -> bytes:
 
 
 def random_openings(game: Game, plies: int, seed: int) -> Iterator[Opening]:
-    """Endless uniformly random openings of `plies` moves, no two alike up to symmetry, none over already.
+    """Endless uniformly random openings of `plies` moves, no two alike up to symmetry, none over already, and none that
+    a glance proves won for one side: whoever gets it wins, and it tells nothing of the players.
 
     A game with too few such positions gets longer ones; when even those run out, positions repeat.
     """
     rng = np.random.default_rng([seed, plies])
+    prover = Search(game, 1, SearchOptions(solver=True))
     seen: set[bytes] = set()
     number, failures = 0, 0
     while True:
@@ -47,7 +52,7 @@ def random_openings(game: Game, plies: int, seed: int) -> Iterator[Opening]:
             moves.append(int(rng.choice(state.legal_actions())))
             state.play(moves[-1])
         key = canonical_key(state)
-        if state.terminal or key in seen:
+        if state.terminal or key in seen or _is_won(state, prover):
             failures += 1
             if failures < _ATTEMPTS:
                 continue
@@ -61,6 +66,14 @@ def random_openings(game: Game, plies: int, seed: int) -> Iterator[Opening]:
         failures = 0
         number += 1
         yield Opening(tuple(moves), f"random {number}")
+
+
+def _is_won(state: State, prover: Search) -> bool:
+    """Whether a glance proves it, for either side."""
+    prover.reset(0, state)
+    prover.start(0, _GLANCE, noise=False)
+    prover.run("uniform")
+    return prover.result(0).proven_value in (1, -1)
 
 
 def file_openings(game: Game, path: Path) -> Iterator[Opening]:
