@@ -50,7 +50,8 @@ def test_a_run_is_measured_and_the_measurement_goes_on(tool, monkeypatch, tmp_pa
             assert new.matches["random"].games == 8
             assert all(b >= a for a, b in zip(old.matches["random"].pairs, new.matches["random"].pairs, strict=True))
         positions, kept = new.kept["0"]
-        assert positions == len(tool.read_positions()) and 0.3 < kept / positions < 0.95, "a network that knows nothing, by its policy"
+        assert positions == len(tool.read_positions())
+        assert 0.3 < kept / positions < 0.95, "a network that knows nothing, by its policy"
     with pytest.raises(SystemExit, match="another --sims"):
         measure(tool, monkeypatch, run, "--sims", "3")
 
