@@ -143,6 +143,10 @@ def sgd_update(p, g, velocity, lr, momentum, weight_decay, nesterov):
         p -= lr * velocity
 
 
+def set_precision(dtype):
+    """What kernels of float32 convolutions may round their operands to; the definition never rounds."""
+
+
 def round_bfloat16(x):
     """`x` float32 rounded to the nearest bfloat16 (ties to even), still stored as float32; NaN stays NaN."""
     x = np.ascontiguousarray(x, np.float32)
