@@ -45,13 +45,8 @@ VARIANTS = {
     "preactivation": ["--network.block=preactivation"],
     "squeeze-excitation": ["--network.se=8"],
     "samples-6": ["--replay.samples_per_position=6"],
-    "samples-2": ["--replay.samples_per_position=2"],
     "surprise-1": ["--replay.surprise_share=1"],
-    "surprise-0.8": ["--replay.surprise_share=0.8"],
     "proofs-200k": ["--selfplay.proof_moves=200000"],
-    "window-3": ["--replay.window_min=60000"],
-    "wider": ["--network.channels=48"],
-    "lr-0.06": ["--learner.lr=0.06"],
 }
 
 

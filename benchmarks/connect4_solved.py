@@ -52,21 +52,23 @@ def make(count, low, high):
     """Adds `count` positions after `low` to `high` plies to those there are."""
     game, solver, rng = make_game("connect4"), Solver(table_bits=27), np.random.default_rng(SEED)
     search = Search(game, 1, {"solver": True}, SEED)
-    known = set()
+    known, added = {position["moves"] for position in read_positions()}, 0
     with open(POSITIONS, "a") as file:
-        while len(known) < count:
-            played = len(known) % 2 == 1
+        while added < count:
+            played = added % 2 == 1
             state, moves = random_position(game, search if played else None, rng, low, high)
             values = solver.values(state)
             legal = values[values > -2]
-            if state.hash() in known or (legal == legal.max()).all():
+            text = "".join(str(move + 1) for move in moves)
+            if text in known or (legal == legal.max()).all():
                 continue
-            known.add(state.hash())
-            line = {"moves": "".join(str(move + 1) for move in moves), "values": values.tolist(), "mcts": played}
+            known.add(text)
+            added += 1
+            line = {"moves": text, "values": values.tolist(), "mcts": played}
             file.write(json.dumps(line) + "\n")
             file.flush()
-            if len(known) % 10 == 0:
-                print(f"{len(known)} positions", flush=True)
+            if added % 10 == 0:
+                print(f"{added} positions", flush=True)
 
 
 def judge(text, positions):

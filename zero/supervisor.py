@@ -325,7 +325,8 @@ class Supervisor:
         for version in sorted(self._made, reverse=True):
             count = min(left, self._made[version])
             age += count * (newest - version)
-            seconds += count * (self.state.seconds - self._published[version])
+            published = self._published.get(version, self.state.seconds)  # a line of the metrics may be lost
+            seconds += count * (self.state.seconds - published)
             left -= count
         window = max(1, self.replay.window)
         return {"window_age": age / window, "window_age_seconds": seconds / window}
