@@ -30,7 +30,7 @@ def compile(module, input_shape, dtype="float32", threads=1, calibration=None):
     if dtype == "int8" and calibration is None:
         raise ValueError("compile: dtype 'int8' needs calibration samples")
     graph = optimise(freeze(trace_inference(module, input_shape)))
-    graph = fuse_elementwise(find_towers(fuse_convolutions(graph)))
+    graph = fuse_elementwise(find_towers(fuse_convolutions(graph), outside=Plan.device(graph) == "cpu"))
     if dtype != "int8":
         return Plan(graph, tuple(input_shape), partial(_tower, dtype=dtype, threads=threads))
     exact = Plan(graph, tuple(input_shape), partial(_tower, dtype="float32", threads=threads))
@@ -38,7 +38,7 @@ def compile(module, input_shape, dtype="float32", threads=1, calibration=None):
 
     def int8_tower(node):
         layers = node.attributes["layers"]
-        scales = calibrate(layers, values[graph.nodes.index(node.inputs[0])])
+        scales = calibrate(layers, *(values[graph.nodes.index(i)] for i in node.inputs))
         return kernels(values[0]).Int8Tower(layers, scales, *node.shape[1:3], threads=threads)
 
     return Plan(graph, tuple(input_shape), int8_tower)
@@ -59,7 +59,7 @@ class Plan:
         self.input_shape = input_shape
         slots = {node: i for i, node in enumerate(graph.nodes)}
         self._values = [_frozen(node) for node in graph.nodes]
-        self._xp = module_of(self._device(graph))
+        self._xp = module_of(self.device(graph))
         self._seen, self._recorded = set(), {}
         self._input = slots[graph.placeholders[0]]
         self._outputs = [slots[node] for node in graph.outputs]
@@ -70,7 +70,8 @@ class Plan:
         ]  # fmt: skip
 
     @staticmethod
-    def _device(graph):
+    def device(graph):
+        """Where the graph's constants are."""
         return next((device_of(node.value) for node in graph.nodes if node.kind == "constant"), "cpu")
 
     def __call__(self, x):
@@ -121,7 +122,7 @@ def recorded_size(n):
 def _function(node, make_tower):
     if node.op is tower:
         compiled = make_tower(node)
-        return lambda arrays: compiled(arrays[0])
+        return lambda arrays: compiled(*arrays)
     need = {"need": (False,) * len(node.inputs)} if node.op.wants_need else {}
     forward = partial(node.op.forward, **node.attributes, **need)
     return lambda arrays: as_array(forward(*arrays)[0])

@@ -38,10 +38,10 @@ def activation_scale(x):
     return np.float32(scales[int(np.argmin(errors))])
 
 
-def calibrate(layers, x):
+def calibrate(layers, x, outside=None):
     """Activation scales of a tower's layers for the samples `x [n, h, w, ci]`, run in float32."""
     tower = Tower(layers, *x.shape[1:3])
-    inputs = [x, *tower.activations(x)[:-1]]
+    inputs = [x, *tower.activations(x, outside)[:-1]]
     return [activation_scale(a) for a in inputs]
 
 

@@ -81,6 +81,11 @@ def linear(x, w, bias=None, relu=False):
     return np.maximum(y, 0, out=y) if relu else y
 
 
+def global_pool(x):
+    """Mean and maximum of each channel over the board: `[n, h, w, c]` -> `[n, 2 c]`, means first."""
+    return np.concatenate([x.mean((1, 2), dtype=x.dtype), x.max((1, 2))], 1)
+
+
 def bn_act_forward(y, gamma, beta, residual=None, eps=1e-5, relu=True):
     """Batch normalisation, optional residual, optional ReLU, with the statistics of this batch.
 
@@ -155,12 +160,24 @@ def round_bfloat16(x):
     return np.where(np.isnan(x), x, rounded.view(np.float32))
 
 
+OUTSIDE = -2  # a layer's residual: what the tower was given beside its input (the value that nn/cpu/slots.hpp has)
+
+
+def outside_channels(layers):
+    """Channels of what the layers of a tower add from outside, None if none does. Raises ValueError if they differ."""
+    widths = {w.shape[3] for w, _, residual, _ in layers if residual == OUTSIDE}
+    if len(widths) > 1:
+        raise ValueError(f"Tower: layers of {sorted(widths)} channels add one array from outside")
+    return widths.pop() if widths else None
+
+
 class Tower:
     """Inference of a stack of 3x3 convolutions (stride 1, same padding) with bias, residuals and ReLU.
 
     `layers` is a list of `(weight [3, 3, ci, co] float32, bias [co], residual, relu)`; `residual` is the index of the
-    earlier layer whose output is added before the ReLU, or None. `dtype` "float32" or "bfloat16" (operands rounded to
-    bfloat16, sums in float32). `threads` and `isa` exist for the compiled kernels and change nothing here.
+    earlier layer whose output is added before the ReLU, OUTSIDE for the array given beside the input, or None.
+    `dtype` "float32" or "bfloat16" (operands rounded to bfloat16, sums in float32). `threads` and `isa` exist for the
+    compiled kernels and change nothing here.
     """
 
     def __init__(self, layers, rows, cols, dtype="float32", threads=1, isa=None):
@@ -171,17 +188,17 @@ class Tower:
         self.layers = [(self._round(w.astype(np.float32, copy=False)), b.astype(np.float32, copy=False), residual, relu)
                        for w, b, residual, relu in layers]
 
-    def __call__(self, x):
-        """`x [n, rows, cols, ci]` float32 -> `[n, rows, cols, co]` float32."""
-        return self.activations(x)[-1]
+    def __call__(self, x, outside=None):
+        """`x [n, rows, cols, ci]` float32 -> `[n, rows, cols, co]` float32; `outside` as the output of its layers."""
+        return self.activations(x, outside)[-1]
 
-    def activations(self, x):
+    def activations(self, x, outside=None):
         """The output of every layer."""
         outputs = []
         for i, (_, _, residual, relu) in enumerate(self.layers):
             x = self._convolve(i, x)
             if residual is not None:
-                x += outputs[residual]
+                x += outside if residual == OUTSIDE else outputs[residual]
             if relu:
                 np.maximum(x, 0, out=x)
             outputs.append(x)

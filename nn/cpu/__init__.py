@@ -159,6 +159,14 @@ def linear(x, w, bias=None, relu=False, *, isa=None):
     return _kernels.dense(*_dense(x, w, bias), relu, _choose(isa), _threads)
 
 
+def global_pool(x, *, isa=None):
+    """See `nn.reference.global_pool`: one pass over the data."""
+    isa = isa or _isa
+    if isa == "numpy" or not x.size or not _is_float32(x):
+        return reference.global_pool(x)
+    return _kernels.global_pool(*_dense(x), _choose(isa), _threads)
+
+
 def bn_act_forward(y, gamma, beta, residual=None, eps=1e-5, relu=True, *, isa=None):
     """See `nn.reference.bn_act_forward`: two passes over the data."""
     isa = isa or _isa
@@ -224,7 +232,7 @@ class Tower:
 
     def __init__(self, layers, rows, cols, dtype="float32", threads=1, isa=None):
         self.rows, self.cols, self.dtype = rows, cols, dtype
-        self.planes = layers[0][0].shape[2]
+        self.planes, self.outside = layers[0][0].shape[2], reference.outside_channels(layers)
         self.kernel = kernel(dtype, isa)
         if self.kernel == "amx":
             self._tower = _kernels.AmxTower(rows, cols, threads)
@@ -233,15 +241,17 @@ class Tower:
         channels = self.planes
         for i, (weight, bias, residual, relu) in enumerate(layers):
             self._check_layer(i, weight, bias, channels)
-            if residual is not None and not (0 <= residual < i and layers[residual][0].shape[3] == weight.shape[3]):
+            if residual not in (None, reference.OUTSIDE) and not (
+                0 <= residual < i and layers[residual][0].shape[3] == weight.shape[3]
+            ):
                 raise ValueError(f"Tower: layer {i}: residual {residual} is no earlier layer of the same width")
             weight, bias = (np.ascontiguousarray(a, np.float32) for a in (weight, bias))
             self._tower.add(weight, bias, -1 if residual is None else residual, relu)
             channels = weight.shape[3]
 
-    def __call__(self, x):
+    def __call__(self, x, outside=None):
         """`x [n, rows, cols, ci]` -> `[n, rows, cols, co]` float32. Raises ValueError on another shape."""
-        return self._tower.run(_boards(x, self.rows, self.cols, self.planes))
+        return self._tower.run(*_boards(self, x, outside))
 
     @staticmethod
     def _check_layer(i, weight, bias, channels):
@@ -250,10 +260,17 @@ class Tower:
                              f" [3, 3, {channels}, out] and [out]")
 
 
-def _boards(x, rows, cols, planes):
-    if x.ndim != 4 or x.shape[1:] != (rows, cols, planes):
-        raise ValueError(f"Tower: input {x.shape}, expected [n, {rows}, {cols}, {planes}]")
-    return np.ascontiguousarray(x, np.float32)
+def _boards(tower, x, outside):
+    """The arguments of a call, dense."""
+    shape = (tower.rows, tower.cols)
+    if x.ndim != 4 or x.shape[1:] != (*shape, tower.planes):
+        raise ValueError(f"Tower: input {x.shape}, expected [n, {tower.rows}, {tower.cols}, {tower.planes}]")
+    if tower.outside is None:
+        return np.ascontiguousarray(x, np.float32), None
+    if outside is None or outside.shape != (len(x), *shape, tower.outside):
+        got = None if outside is None else outside.shape
+        raise ValueError(f"Tower: outside {got}, expected [{len(x)}, {tower.rows}, {tower.cols}, {tower.outside}]")
+    return np.ascontiguousarray(x, np.float32), np.ascontiguousarray(outside, np.float32)
 
 
 class Int8Tower:
@@ -267,7 +284,7 @@ class Int8Tower:
     def __init__(self, layers, scales, rows, cols, threads=1, isa=None):
         definition = reference.Int8Tower(layers, scales, rows, cols)
         self.rows, self.cols, self.dtype, self.kernel = rows, cols, "int8", kernel("int8", isa)
-        self.planes = layers[0][0].shape[2]
+        self.planes, self.outside = layers[0][0].shape[2], reference.outside_channels(layers)
         self._tower = _kernels.Int8Tower(rows, cols, threads)
         for (_, bias, residual, relu), weight, weight_scale, scale in zip(
             layers, definition.weights, definition.weight_scales, scales, strict=True
@@ -275,6 +292,6 @@ class Int8Tower:
             weight, weight_scale, bias = _dense(weight, weight_scale, np.asarray(bias, np.float32))
             self._tower.add(weight, weight_scale, bias, scale, -1 if residual is None else residual, relu)
 
-    def __call__(self, x):
+    def __call__(self, x, outside=None):
         """`x [n, rows, cols, ci]` -> `[n, rows, cols, co]` float32. Raises ValueError on another shape."""
-        return self._tower.run(_boards(x, self.rows, self.cols, self.planes))
+        return self._tower.run(*_boards(self, x, outside))

@@ -30,6 +30,8 @@ cdef extern from "engine.hpp" namespace "nn" nogil:
                                                 float* gradient, int boards, int threads) except +
     void _dense "nn::dense"(const Kernels&, const float* x, const float* weight, const float* bias, cpp_bool relu,
                             float* y, long rows, int inputs, int outputs, int threads) except +
+    void _global_pool "nn::global_pool"(const Kernels&, const float* x, float* y, int boards, long points,
+                                        int channels, int threads) except +
     void _bn_forward "nn::bn_act_forward"(const Kernels&, const float* y, const float* gamma, const float* beta,
                                           const float* residual, float eps, cpp_bool relu, float* out, float* mean,
                                           float* inv_std, long rows, int channels, int threads) except +
@@ -51,7 +53,7 @@ cdef extern from "engine.hpp" namespace "nn" nogil:
         _Tower(const Kernels&, int rows, int cols) except +
         void add(Tile, const float* weight, const float* bias, int inputs, int outputs, int residual,
                  cpp_bool relu) except +
-        void run(const float* x, float* y, int boards, int threads) except +
+        void run(const float* x, const float* outside, float* y, int boards, int threads) except +
 
 
 cdef extern from "amx_engine.hpp" namespace "nn" nogil:
@@ -67,7 +69,7 @@ cdef extern from "amx_engine.hpp" namespace "nn" nogil:
     cdef cppclass _AmxTower "nn::AmxTower":
         _AmxTower(const AmxKernels&, int rows, int cols) except +
         void add(const float* weight, const float* bias, int inputs, int outputs, int residual, cpp_bool relu) except +
-        void run(const float* x, float* y, int boards, int threads) except +
+        void run(const float* x, const float* outside, float* y, int boards, int threads) except +
 
 
 cdef extern from "int8_tower.hpp" namespace "nn" nogil:
@@ -78,7 +80,7 @@ cdef extern from "int8_tower.hpp" namespace "nn" nogil:
         _Int8Tower(const Int8Kernels&, int rows, int cols) except +
         void add(const signed char* weight, const float* scale, const float* bias, float input_scale, int inputs,
                  int outputs, int residual, cpp_bool relu) except +
-        void run(const float* x, float* y, int boards, int threads) except +
+        void run(const float* x, const float* outside, float* y, int boards, int threads) except +
 
 
 def has_vnni():
@@ -171,6 +173,19 @@ def dense(x, weight, bias, cpp_bool relu, str isa, int threads):
     cdef int inputs = weight.shape[0], outputs = weight.shape[1]
     with nogil:
         _dense(kernels[0], px, pw, pb, relu, py, rows, inputs, outputs, threads)
+    return y
+
+
+def global_pool(x, str isa, int threads):
+    """See `nn.reference.global_pool`; `x` has at least one point."""
+    cdef const Kernels* kernels = _table(isa)
+    y = np.empty((x.shape[0], 2 * x.shape[3]), np.float32)
+    cdef const float* px = _at(x)
+    cdef float* py = <float*>_at(y)
+    cdef int boards = x.shape[0], channels = x.shape[3]
+    cdef long points = x.shape[1] * x.shape[2]
+    with nogil:
+        _global_pool(kernels[0], px, py, boards, points, channels, threads)
     return y
 
 
@@ -290,13 +305,14 @@ cdef class Tower:
                        residual, relu)
         self.outputs = weight.shape[3]
 
-    def run(self, x):
+    def run(self, x, outside):
         y = np.empty((x.shape[0], self.rows, self.cols, self.outputs), np.float32)
         cdef const float* px = _at(x)
+        cdef const float* po = _at(outside)
         cdef float* py = <float*>_at(y)
         cdef int boards = x.shape[0]
         with nogil:
-            self.tower.run(px, py, boards, self.threads)
+            self.tower.run(px, po, py, boards, self.threads)
         return y
 
 
@@ -346,14 +362,15 @@ cdef class AmxTower:
         self.tower.add(_at(weight), _at(bias), weight.shape[2], weight.shape[3], residual, relu)
         self.outputs = weight.shape[3]
 
-    def run(self, x):
+    def run(self, x, outside):
         y = np.empty((x.shape[0], self.rows, self.cols, self.outputs), np.float32)
         cdef const float* px = _at(x)
+        cdef const float* po = _at(outside)
         cdef float* py = <float*>_at(y)
         cdef int boards = x.shape[0]
         if boards:
             with nogil:
-                self.tower.run(px, py, boards, self.threads)
+                self.tower.run(px, po, py, boards, self.threads)
         return y
 
 
@@ -377,12 +394,13 @@ cdef class Int8Tower:
                        residual, relu)
         self.outputs = weight.shape[3]
 
-    def run(self, x):
+    def run(self, x, outside):
         y = np.empty((x.shape[0], self.rows, self.cols, self.outputs), np.float32)
         cdef const float* px = _at(x)
+        cdef const float* po = _at(outside)
         cdef float* py = <float*>_at(y)
         cdef int boards = x.shape[0]
         if boards:
             with nogil:
-                self.tower.run(px, py, boards, self.threads)
+                self.tower.run(px, po, py, boards, self.threads)
         return y

@@ -117,6 +117,7 @@ void AmxTower::add(const float* weight, const float* bias, int in, int out, int 
                 std::vector<float>(amx_channels(out))};
     kernels_.pack_filters(weight, in, out, layer.filters.data());
     std::copy(bias, bias + out, layer.bias.begin());
+    if (residual == OUTSIDE) outside_channels_ = out;
     layers_.push_back(std::move(layer));
     plan();
 }
@@ -128,40 +129,46 @@ void AmxTower::plan() {
     const std::vector<int> slots = assign_slots(residual);
     for (size_t l = 0; l < layers_.size(); l++) layers_[l].slot = slots[l];
     slots_ = 1 + *std::max_element(slots.begin(), slots.end());
-    slice_ = boards_per_slice((slots_ + 1) * shape_.board() * amx_channels(widest) * sizeof(Bf16));
+    slice_ = boards_per_slice(lists() * shape_.board() * amx_channels(widest) * sizeof(Bf16));
     slot_size_ = (list_size(shape_, widest, slice_) + 31) / 32 * 32;
     dense_row_ = dense_rows(shape_, slice_);
 }
 
-void AmxTower::run_slice(const float* x, float* y, int boards, Bf16* memory) const {
+void AmxTower::run_slice(const float* x, const float* outside, float* y, int boards, Bf16* memory) const {
     const auto list = [&](int slot, int channels) {
         return memory + slot * slot_size_ + shape_.guard() * amx_channels(channels);
     };
     int channels = layers_.front().in;
     const Bf16* input = list(slots_, channels);
     kernels_.flatten(shape_, x, channels, boards, list(slots_, channels));
+    if (outside_channels_)
+        kernels_.flatten(shape_, outside, outside_channels_, boards, list(slots_ + 1, outside_channels_));
+    const auto source = [&](int residual) -> const Bf16* {
+        if (residual == NO_RESIDUAL) return nullptr;
+        return residual == OUTSIDE ? list(slots_ + 1, outside_channels_)
+                                   : list(layers_[residual].slot, layers_[residual].out);
+    };
     for (const Layer& layer : layers_) {
         const bool last = &layer == &layers_.back();
         Bf16* out = last ? nullptr : list(layer.slot, layer.out);
-        const Bf16* residual = layer.residual < 0 ? nullptr : list(layers_[layer.residual].slot, layer.out);
         if (out) {
             const long guard = shape_.guard() * amx_channels(layer.out);
             std::memset(out - guard, 0, guard * sizeof(Bf16));
             std::memset(out + shape_.span(boards) * amx_channels(layer.out), 0, guard * sizeof(Bf16));
         }
         kernels_.convolve(shape_, input, layer.in, layer.filters.data(), layer.out, boards,
-                          {layer.bias.data(), residual, layer.relu, out, y, layer.out, dense_row_.data()});
+                          {layer.bias.data(), source(layer.residual), layer.relu, out, y, layer.out, dense_row_.data()});
         input = out;
     }
 }
 
-void AmxTower::run(const float* x, float* y, int boards, int threads) {
+void AmxTower::run(const float* x, const float* outside, float* y, int boards, int threads) {
     if (layers_.empty()) return;
     const long points = long(shape_.rows) * shape_.cols;
     const int in = layers_.front().in, out = layers_.back().out;
     threads = std::max(1, std::min(threads, boards));
-    each_block(kernels_, boards, slice_, threads, (slots_ + 1) * slot_size_, [&](int, long b, int n, Bf16* memory) {
-        run_slice(x + b * points * in, y + b * points * out, n, memory);
+    each_block(kernels_, boards, slice_, threads, lists() * slot_size_, [&](int, long b, int n, Bf16* memory) {
+        run_slice(x + b * points * in, outside + b * points * outside_channels_, y + b * points * out, n, memory);
     });
 }
 

@@ -18,7 +18,7 @@ public:
     AmxTower(const AmxKernels& kernels, int rows, int cols) : kernels_(kernels), shape_{rows, cols} {}
 
     void add(const float* weight, const float* bias, int in, int out, int residual, bool relu);
-    void run(const float* x, float* y, int boards, int threads);
+    void run(const float* x, const float* outside, float* y, int boards, int threads);
 
 private:
     struct Layer {
@@ -29,15 +29,17 @@ private:
         int slot = 0;
     };
 
+    int lists() const { return slots_ + 1 + (outside_channels_ > 0); }
     void plan();
-    void run_slice(const float* x, float* y, int boards, Bf16* memory) const;
+    void run_slice(const float* x, const float* outside, float* y, int boards, Bf16* memory) const;
 
     const AmxKernels& kernels_;
     FlatBoards shape_;
     std::vector<Layer> layers_;
     std::vector<int32_t> dense_row_;
     int slots_ = 0, slice_ = 1;
-    long slot_size_ = 0;  // values; the slot after the last holds the input
+    int outside_channels_ = 0;  // of what layers add from outside, 0 if none does
+    long slot_size_ = 0;        // values; the slot after the last holds the input, the next one what comes from outside
 };
 
 }  // namespace nn

@@ -47,10 +47,21 @@ void dense(const Kernels& k, const float* x, const float* weight, const float* b
     });
 }
 
+void global_pool(const Kernels& k, const float* x, float* y, int boards, long points, int channels, int threads) {
+    constexpr long grain = 1 << 17;  // values that are worth waking a thread for
+    threads = useful_threads(std::min<long>(boards, boards * points * channels / grain), threads);
+    parallel(threads, [&](int id) {
+        const Share share(boards, id, threads);
+        for (long b = share.begin; b < share.end; b++)
+            k.global_pool(x + b * points * channels, points, channels, y + 2 * b * channels, y + (2 * b + 1) * channels);
+    });
+}
+
 void Tower::add(Tile tile, const float* weight, const float* bias, int in, int out, int residual, bool relu) {
     Layer layer{{rows_, cols_, in, out, tile}, {}, Floats(bias, bias + out), residual, relu};
     layer.filters.resize(kernels_.filter_size(layer.conv));
     kernels_.transform_filters(layer.conv, weight, layer.filters.data());
+    if (residual == OUTSIDE) outside_size_ = layer.conv.points() * out;
     layers_.push_back(std::move(layer));
     plan();
 }
@@ -74,11 +85,15 @@ void Tower::plan() {
     for (const Layer& layer : layers_) work_size_ = std::max(work_size_, kernels_.scratch_size(layer.conv, block_));
 }
 
-void Tower::run_slice(const float* x, float* y, int boards, float* memory) const {
+void Tower::run_slice(const float* x, const float* outside, float* y, int boards, float* memory) const {
     float *slots = memory, *work = memory + slots_ * slot_size_;
+    const auto source = [&](int residual) -> const float* {
+        if (residual < 0) return residual == OUTSIDE ? outside : nullptr;
+        return slots + layers_[residual].slot * slot_size_;
+    };
     for (const Layer& layer : layers_) {
         float* out = &layer == &layers_.back() ? y : slots + layer.slot * slot_size_;
-        const float* residual = layer.residual < 0 ? nullptr : slots + layers_[layer.residual].slot * slot_size_;
+        const float* residual = source(layer.residual);
         for (int b = 0; b < boards; b += block_) {
             const long at = b * layer.conv.points() * layer.conv.out;
             kernels_.convolve(layer.conv, x + b * layer.conv.points() * layer.conv.in, layer.filters.data(),
@@ -89,7 +104,7 @@ void Tower::run_slice(const float* x, float* y, int boards, float* memory) const
     }
 }
 
-void Tower::run(const float* x, float* y, int boards, int threads) {
+void Tower::run(const float* x, const float* outside, float* y, int boards, int threads) {
     if (layers_.empty()) return;
     const Conv &first = layers_.front().conv, &last = layers_.back().conv;
     threads = useful_threads(boards, threads);
@@ -97,7 +112,7 @@ void Tower::run(const float* x, float* y, int boards, int threads) {
         float* memory = scratch(slots_ * slot_size_ + work_size_);
         const Share share(boards, id, threads);
         for (long b = share.begin; b < share.end; b += slice_)
-            run_slice(x + b * first.points() * first.in, y + b * last.points() * last.out,
+            run_slice(x + b * first.points() * first.in, outside + b * outside_size_, y + b * last.points() * last.out,
                       int(std::min<long>(slice_, share.end - b)), memory);
     });
 }

@@ -19,6 +19,8 @@ void conv3x3_grad_weight(const Kernels&, const Conv&, const float* x, const floa
                          int threads);
 void dense(const Kernels&, const float* x, const float* weight, const float* bias, bool relu, float* y, long rows, int in,
            int out, int threads);
+// x [boards][points][channels] -> y [boards][2 channels], means first
+void global_pool(const Kernels&, const float* x, float* y, int boards, long points, int channels, int threads);
 void bn_act_forward(const Kernels&, const float* y, const float* gamma, const float* beta, const float* residual,
                     float eps, bool relu, float* out, float* mean, float* inv_std, long rows, int channels,
                     int threads);
@@ -44,9 +46,10 @@ class Tower {
 public:
     Tower(const Kernels& kernels, int rows, int cols) : kernels_(kernels), rows_(rows), cols_(cols) {}
 
-    // `residual`: index of the earlier layer whose output is added before the ReLU, or -1
+    // `residual`: index of the earlier layer whose output is added before the ReLU, NO_RESIDUAL or OUTSIDE
     void add(Tile, const float* weight, const float* bias, int in, int out, int residual, bool relu);
-    void run(const float* x, float* y, int boards, int threads);
+    // `outside` is what layers add whose residual is OUTSIDE; null if there are none
+    void run(const float* x, const float* outside, float* y, int boards, int threads);
 
 private:
     struct Layer {
@@ -58,14 +61,14 @@ private:
     };
 
     void plan();
-    void run_slice(const float* x, float* y, int boards, float* memory) const;
+    void run_slice(const float* x, const float* outside, float* y, int boards, float* memory) const;
 
     const Kernels& kernels_;
     int rows_, cols_;
     std::vector<Layer> layers_;
     int slots_ = 0;              // activation buffers
     int block_ = 1, slice_ = 1;  // boards that go through a layer, and through the tower, together
-    long slot_size_ = 0, work_size_ = 0;  // floats
+    long slot_size_ = 0, work_size_ = 0, outside_size_ = 0;  // floats; the last of a board, 0 if none is read
 };
 
 }  // namespace nn

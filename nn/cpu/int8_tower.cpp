@@ -41,6 +41,7 @@ void Int8Tower::add(const int8_t* weight, const float* scale, const float* bias,
     pack_int8_filters(weight, in, out, layer.filters.data());
     for (long i = 0; i < 9l * in; i++)
         for (int o = 0; o < out; o++) layer.correction[o] += 128 * weight[i * out + o];
+    if (residual == OUTSIDE) outside_size_ = long(rows_) * cols_ * out;
     layers_.push_back(std::move(layer));
 
     std::vector<int> residuals;
@@ -52,20 +53,23 @@ void Int8Tower::add(const int8_t* weight, const float* scale, const float* bias,
     image_floats_ = std::max(image_floats_, int8_image_size(rows_, cols_, in) / 4 + 16);
 }
 
-void Int8Tower::run_board(const float* x, float* y, float* memory) const {
+void Int8Tower::run_board(const float* x, const float* outside, float* y, float* memory) const {
     uint8_t* image = reinterpret_cast<uint8_t*>(memory + slots_ * slot_size_);
+    const auto source = [&](int residual) -> const float* {
+        if (residual < 0) return residual == OUTSIDE ? outside : nullptr;
+        return memory + layers_[residual].slot * slot_size_;
+    };
     for (const Layer& layer : layers_) {
         const Int8Conv conv{rows_, cols_, layer.in, layer.out, layer.relu, layer.input_scale, layer.filters.data(),
                             layer.scale.data(), layer.bias.data(), layer.correction.data()};
         float* out = &layer == &layers_.back() ? y : memory + layer.slot * slot_size_;
-        const float* residual = layer.residual < 0 ? nullptr : memory + layers_[layer.residual].slot * slot_size_;
         const float check = kernels_.quantise(conv, x, image);
-        kernels_.convolve(conv, image, check, residual, out);
+        kernels_.convolve(conv, image, check, source(layer.residual), out);
         x = out;
     }
 }
 
-void Int8Tower::run(const float* x, float* y, int boards, int threads) {
+void Int8Tower::run(const float* x, const float* outside, float* y, int boards, int threads) {
     if (layers_.empty()) return;
     const long points = long(rows_) * cols_;
     threads = std::max(1, std::min(threads, boards));
@@ -73,7 +77,8 @@ void Int8Tower::run(const float* x, float* y, int boards, int threads) {
         float* memory = scratch(slots_ * slot_size_ + image_floats_);
         const Share share(boards, id, threads);
         for (long b = share.begin; b < share.end; b++)
-            run_board(x + b * points * layers_.front().in, y + b * points * layers_.back().out, memory);
+            run_board(x + b * points * layers_.front().in, outside + b * outside_size_,
+                      y + b * points * layers_.back().out, memory);
     });
 }
 

@@ -14,7 +14,7 @@ public:
     // weight [3][3][in][out] and its scale [out], bias [out]; one scale for the layer's input
     void add(const int8_t* weight, const float* scale, const float* bias, float input_scale, int in, int out, int residual,
              bool relu);
-    void run(const float* x, float* y, int boards, int threads);
+    void run(const float* x, const float* outside, float* y, int boards, int threads);
 
 private:
     struct Layer {
@@ -27,12 +27,12 @@ private:
         int slot = 0;
     };
 
-    void run_board(const float* x, float* y, float* memory) const;
+    void run_board(const float* x, const float* outside, float* y, float* memory) const;
 
     const Int8Kernels& kernels_;
     int rows_, cols_;
     std::vector<Layer> layers_;
-    long slot_size_ = 0, image_floats_ = 0;
+    long slot_size_ = 0, image_floats_ = 0, outside_size_ = 0;
     int slots_ = 0;
 };
 

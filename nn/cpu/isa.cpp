@@ -17,6 +17,7 @@ using nn::Epilogue;
 #include "gemm.hpp"
 #include "winograd.hpp"
 #include "norm.hpp"
+#include "global_pool.hpp"
 
 // f(the Winograd implementation for this tile)
 template <class F> void with_tile(nn::Tile t, F f) {
@@ -53,5 +54,5 @@ void restore_gradient(const Conv& s, const float* gradient, float* weight) {
 namespace nn {
 extern const Kernels ISA;
 const Kernels ISA = {TEXT(ISA), LANES, transform_filters, convolve, weight_gradient, restore_gradient,
-                     dense, moments, normalise, gradient_sums, gradient_apply};
+                     dense, global_pool, moments, normalise, gradient_sums, gradient_apply};
 }  // namespace nn

@@ -46,6 +46,9 @@ struct Kernels {
     // y [rows][out] = x [rows][in] weight [in][out], then bias and ReLU of the epilogue
     void (*dense)(const float* x, const float* weight, Epilogue, float* y, long rows, int in, int out);
 
+    // mean [channels] and maximum [channels] of x [points][channels]
+    void (*global_pool)(const float* x, long points, int channels, float* mean, float* peak);
+
     // Batch normalisation over [rows][channels]; sums are added to.
     void (*moments)(const float* y, const float* shift, long rows, int channels, double* sum, double* square);
     void (*normalise)(const float* y, const float* mean, const float* scale, const float* beta, Epilogue, float* out,

@@ -6,7 +6,10 @@
 
 namespace nn {
 
-// residual[l]: the layer whose output layer l adds, or -1. Returns each output's buffer: one that no output still in
+// Residuals that are no layer's output.
+constexpr int NO_RESIDUAL = -1, OUTSIDE = -2;
+
+// residual[l]: the layer whose output layer l adds, or one of the above. Returns each output's buffer: one that no output still in
 // use occupies. The number of buffers is the largest entry + 1.
 inline std::vector<int> assign_slots(const std::vector<int>& residual) {
     const int count = int(residual.size());

@@ -12,7 +12,7 @@ from nn.cuda import images
 from nn.cuda.tower import Tower
 
 __all__ = ["Tower", "bn_act_backward", "bn_act_forward", "conv2d", "conv2d_grad_input", "conv2d_grad_weight",
-           "conv_bn_act_backward", "conv_bn_act_forward", "linear", "set_precision", "sgd_update"]
+           "conv_bn_act_backward", "conv_bn_act_forward", "global_pool", "linear", "set_precision", "sgd_update"]
 
 _precision = "float32"
 
@@ -58,6 +58,11 @@ def conv2d_grad_weight(x, g, w_shape, stride=1, padding="same"):
 def linear(x, w, bias=None, relu=False):
     """See `nn.reference.linear`; the product is cuBLAS's."""
     return reference.linear(x, w, bias, relu)
+
+
+def global_pool(x):
+    """See `nn.reference.global_pool`."""
+    return reference.global_pool(x)
 
 
 def bn_act_forward(y, gamma, beta, residual=None, eps=1e-5, relu=True):

@@ -8,6 +8,7 @@ import numpy as np
 from nn import ops
 from nn.backend import array_module, kernels
 from nn.graph.node import Node, constant, operation, rebuild
+from nn.reference import OUTSIDE
 from nn.tensor import op
 
 
@@ -27,9 +28,9 @@ def conv_act(x, w, bias, residual=None, *, stride=1, padding="same", relu=False)
 
 
 @op
-def tower(x, *, layers):
+def tower(x, outside=None, *, layers):
     """A stack of 3x3 convolutions: `layers` as `nn.reference.Tower` takes them; exists in fused graphs only."""
-    return kernels(x).Tower(layers, *x.shape[1:3])(x), None
+    return kernels(x).Tower(layers, *x.shape[1:3])(x, outside), None
 
 
 def _known(node):
@@ -102,29 +103,32 @@ def _is_tower_layer(node):
     )
 
 
-def find_towers(graph):
+def find_towers(graph, outside=False):
     """The graph with each chain of fused 3x3 convolutions whose inner values nobody else reads as one `tower` node.
 
-    A sum with a value from outside of the chain ends it, and stands behind the tower.
+    With `outside`, towers add one value from outside of the chain. A sum with another ends the chain, and stands behind
+    the tower.
     """
     users = graph.users()
     chains, taken = {}, set()  # last node of a chain -> the chain
     for node in graph.nodes:
         if node not in taken and _is_tower_layer(node):
-            chain = _chain(graph, users, node)
+            chain = _chain(graph, users, node, limit=int(outside))
             taken.update(chain)
             chains[chain[-1]] = chain
-    sources = {}  # node of a chain -> its new input
+    renewed = {}  # node of a chain -> its new inputs
 
     def visit(node, inputs):
         if node in taken:
-            sources[node] = inputs[0]
+            renewed[node] = inputs
         if node not in chains:
             return node.with_inputs(inputs)
         chain = chains[node]
-        layers, outside = _layers(chain), node.inputs[3] is not None and node.inputs[3] not in chain
-        result = operation(tower, (sources[chain[0]],), {"layers": layers}, node.shape, node.dtype)
-        if outside:
+        added = _outsiders(chain)[: int(outside)]
+        given = [renewed[n][3] for n in chain if n.inputs[3] in added][: len(added)]
+        layers = [_layer(n, chain, added) for n in chain]
+        result = operation(tower, (renewed[chain[0]][0], *given), {"layers": layers}, node.shape, node.dtype)
+        if node.inputs[3] not in (None, *chain, *added):
             result = operation(ops.add, (result, inputs[3]), {}, node.shape, node.dtype)
             if node.attributes["relu"]:
                 result = operation(ops.relu, (result,), {}, node.shape, node.dtype)
@@ -133,20 +137,24 @@ def find_towers(graph):
     return rebuild(graph, visit)
 
 
-def _layers(chain):
-    layers = []
-    for node in chain:
-        _, w, bias, residual = node.inputs
-        inside = residual is None or residual in chain
-        index = chain.index(residual) if residual in chain else None
-        layers.append((w.value, bias.value, index, inside and node.attributes["relu"]))
-    return layers
+def _outsiders(chain):
+    """The values that layers of a chain add and that are no layer's output, each once."""
+    residuals = (node.inputs[3] for node in chain)
+    return list(dict.fromkeys(r for r in residuals if r is not None and r not in chain))
 
 
-def _chain(graph, users, start):
-    """The longest chain from `start` that closes over its inner values."""
+def _layer(node, chain, added):
+    _, w, bias, residual = node.inputs
+    index = OUTSIDE if residual in added else chain.index(residual) if residual in chain else None
+    inside = residual is None or index is not None
+    return w.value, bias.value, index, inside and node.attributes["relu"]
+
+
+def _chain(graph, users, start, limit):
+    """The longest chain from `start` that closes over its inner values and adds at most `limit` from outside; its last
+    layer may add one more."""
     chain = [start]
-    while chain[-1].inputs[3] is None or chain[-1].inputs[3] in chain:
+    while len(_outsiders(chain)) <= limit:
         following = [n for n in users[chain[-1]] if _is_tower_layer(n) and n.inputs[0] is chain[-1]]
         if len(following) != 1:
             break

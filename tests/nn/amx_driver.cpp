@@ -15,7 +15,7 @@ extern "C" void* amx_tower(int rows, int cols) { return new nn::AmxTower(nn::amx
 extern "C" void amx_add(void* tower, const float* w, const float* bias, int in, int out, int residual, int relu) {
     static_cast<nn::AmxTower*>(tower)->add(w, bias, in, out, residual, relu);
 }
-extern "C" void amx_run(void* tower, const float* x, float* y, int n, int threads) {
-    static_cast<nn::AmxTower*>(tower)->run(x, y, n, threads);
+extern "C" void amx_run(void* tower, const float* x, const float* outside, float* y, int n, int threads) {
+    static_cast<nn::AmxTower*>(tower)->run(x, outside, y, n, threads);
 }
 extern "C" void amx_delete(void* tower) { delete static_cast<nn::AmxTower*>(tower); }

@@ -68,12 +68,12 @@ def test_convolution_and_weight_gradient(lib, shape, threads):
     assert error(gradient, reference.conv2d_grad_weight(round_bfloat16(x), round_bfloat16(g), w.shape)) < 1e-6
 
 
-def run_tower(lib, layers, x, threads=1):
+def run_tower(lib, layers, x, threads=1, outside=None):
     tower = ctypes.c_void_p(lib.amx_tower(*x.shape[1:3]))
     for w, bias, residual, relu in layers:
         lib.amx_add(tower, at(w), at(bias), w.shape[2], w.shape[3], -1 if residual is None else residual, relu)
     y = np.full((*x.shape[:3], layers[-1][0].shape[3]), np.nan, np.float32)
-    lib.amx_run(tower, at(x), at(y), len(x), threads)
+    lib.amx_run(tower, at(x), at(outside), at(y), len(x), threads)
     lib.amx_delete(tower)
     return y
 
@@ -97,6 +97,17 @@ def test_tower(lib, rows, cols):
     assert error(got, expected) < 2e-2
     assert error(got, reference.Tower(TOWER, rows, cols, dtype="bfloat16")(x)) < 5e-3
     np.testing.assert_array_equal(run_tower(lib, TOWER, x, threads=2), got)
+
+
+def test_a_sum_with_an_array_from_outside(lib):
+    rng = np.random.default_rng(1)
+    x, outside = rng.random((70, 6, 7, 5), np.float32), rng.standard_normal((70, 6, 7, 40)).astype(np.float32)
+    layers = [(w, b, reference.OUTSIDE if residual == 0 else residual, relu) for w, b, residual, relu in TOWER]
+    expected = reference.Tower(layers, 6, 7, dtype="bfloat16")(x, outside)
+    assert error(reference.Tower(layers, 6, 7, dtype="bfloat16")(x, 0 * outside), expected) > 0.1
+    got = run_tower(lib, layers, x, outside=outside)
+    assert error(got, expected) < 5e-3
+    np.testing.assert_array_equal(run_tower(lib, layers, x, threads=2, outside=outside), got)
 
 
 def test_board_does_not_depend_on_its_batch(lib):

@@ -43,6 +43,20 @@ def test_tower(layers, rows, cols):
     np.testing.assert_array_equal(tower(x[3:4]), y[3:4])
 
 
+def test_a_sum_with_an_array_from_outside():
+    rng = np.random.default_rng(1)
+    x, outside = (rng.standard_normal((5, 6, 7, c)).astype(np.float32) for c in (17, 64))
+    layers = list(STACKS["residual"])
+    layers[2] = (*layers[2][:2], reference.OUTSIDE, True)
+    scales = calibrate(layers, x, outside)
+    tower = cpu.Int8Tower(layers, scales, 6, 7, isa="avx512")
+    y = tower(x, outside)
+    assert error(y, reference.Int8Tower(layers, scales, 6, 7)(x, outside)) < 2e-3
+    assert error(y, reference.Tower(layers, 6, 7)(x, outside)) < 0.1
+    assert error(y, reference.Tower(layers, 6, 7)(x, 0 * outside)) > 0.1
+    np.testing.assert_array_equal(tower(x[3:4], outside[3:4]), y[3:4])
+
+
 def test_integers_are_exact():
     """Weights and inputs that are multiples of their scales lose nothing."""
     rng = np.random.default_rng(3)

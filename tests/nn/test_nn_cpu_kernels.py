@@ -162,6 +162,23 @@ def test_linear(rng, isa, n, inputs, outputs, relu):
     np.testing.assert_allclose(cpu.linear(x, w, isa=isa), x.astype(np.float64) @ w, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 9, 9, 16), (70, 6, 7, 33), (2, 1, 5, 7), (0, 3, 3, 8)], ids=str)
+def test_global_pool(rng, isa, shape, two_threads):
+    x = normal(rng, *shape) - 3  # so that a zero behind the last channel would be a maximum
+    got, expected = cpu.global_pool(x, isa=isa), reference.global_pool(x.astype(np.float64))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(got[:, shape[3]:], expected[:, shape[3]:])
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_global_pool_does_not_swallow_nan(rng, isa, at):
+    x = normal(rng, 2, 1, 3, 20)
+    x[1, 0, at, 5] = np.nan
+    np.testing.assert_array_equal(np.isnan(cpu.global_pool(x, isa=isa)), np.isnan(reference.global_pool(x)))
+
+
 def test_linear_names_wrong_shapes(rng):
     with pytest.raises(ValueError, match="linear"):
         cpu.linear(normal(rng, 2, 3), normal(rng, 4, 5))

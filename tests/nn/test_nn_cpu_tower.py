@@ -61,6 +61,20 @@ def test_irregular_stack(isa):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_sum_with_an_array_from_outside(isa, dtype):
+    """Also of another width than the input, and over several slices."""
+    layers, x, outside = residual_tower(4, 24, 1), boards(70, 6, 7, 4), boards(70, 6, 7, 24, seed=2)
+    layers = [(*layers[0][:2], reference.OUTSIDE, True), layers[1], (*layers[2][:2], reference.OUTSIDE, False)]
+    expected = reference.Tower(layers, 6, 7)(x, outside)
+    assert error(reference.Tower(layers, 6, 7)(x, 0 * outside), expected) > 0.1
+    for threads in (1, 2):
+        got = cpu.Tower(layers, 6, 7, dtype, threads, isa)(x, outside)
+        assert error(got, expected) < 5e-6
+        np.testing.assert_array_equal(cpu.Tower(layers, 6, 7, dtype, threads, isa)(x[9:11], outside[9:11]), got[9:11])
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("size", [(9, 9), (6, 7), (3, 3)])
 def test_board_does_not_depend_on_its_batch(isa, size):
     layers, x = residual_tower(17, 64, 2), boards(40, *size, 17)
@@ -82,6 +96,12 @@ def test_inputs_are_checked():
         cpu.Tower([layers[0], residual_tower(4, 16, 0)[0]], 5, 5)
     with pytest.raises(ValueError, match="residual 1"):
         cpu.Tower([layers[0], (*layers[1][:2], 1, True)], 5, 5)
+    tower = cpu.Tower([(*layers[0][:2], reference.OUTSIDE, True)], 5, 5)
+    for outside in (None, boards(2, 5, 5, 8), boards(1, 5, 5, 4)):
+        with pytest.raises(ValueError, match="expected \\[1, 5, 5, 8\\]"):
+            tower(boards(1, 5, 5, 4), outside)
+    with pytest.raises(ValueError, match="8, 9"):
+        cpu.Tower([(np.ones((3, 3, 8, c)), np.ones(c), reference.OUTSIDE, True) for c in (8, 9)], 5, 5)
 
 
 def test_numpy_isa_is_the_reference():

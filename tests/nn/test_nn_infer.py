@@ -8,6 +8,7 @@ from nn.graph import find_towers, fuse_convolutions, trace
 from nn.graph.convolution import conv_act, tower
 from nn.infer import compile
 from nn.layers import Conv2d, ConvBN, Dropout, Flatten, GlobalPool, Linear, MaxPool, Module, ReLU, Sequential
+from nn.reference import OUTSIDE
 
 
 class DualHead(Module):
@@ -59,6 +60,38 @@ def test_the_residual_tower_becomes_one_node():
         (None, True), (None, True), (0, True), (None, True), (2, True),
     ]  # fmt: skip
     assert ops_used.count(conv_act) == 2
+
+
+class Sums(Module):
+    """Sums with values from outside of a chain of convolutions: its own input, one made by an operation between, and a
+    second one, which ends the chain."""
+
+    def __init__(self, rng):
+        self.convs = [ConvBN(8, 8, 3, rng) for _ in range(6)]
+
+    def forward(self, x):
+        a, b, c, d, e, f = self.convs
+        start = x.tanh()
+        y = b(a(start), residual=start)
+        y = d(c(y), residual=start)
+        return f(e(y), residual=x)
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_sums_with_values_from_outside_of_a_tower(outside):
+    rng = np.random.default_rng(0)
+    net = Sums(rng).eval()
+    x = rng.normal(size=(3, 6, 5, 8)).astype(np.float32)
+    graph = find_towers(fuse_convolutions(trace(net, x)), outside)
+    ours = [[residual for _, _, residual, _ in node.attributes["layers"]] for node in graph.nodes if node.op is tower]
+    if outside:
+        assert ours == [[None, OUTSIDE, None, OUTSIDE, None, None]]
+    else:
+        assert ours == [[None, None], [None, None], [None, None]]
+    np.testing.assert_allclose(graph.run(x), eager(net, x)[0], rtol=1e-4, atol=1e-5)
+    for dtype, tolerance in (("float32", 1e-4), ("int8", 0.2)):
+        plan = compile(net, x.shape[1:], dtype, calibration=x)
+        np.testing.assert_allclose(plan(x)[0], eager(net, x)[0], rtol=tolerance, atol=tolerance / 10)
 
 
 class Awkward(Module):
