@@ -361,7 +361,8 @@ def main() -> None:
         elif kind is nodes:
             options.add_argument("--config", type=Path, default=Path("configs/connect4.toml"))
             options.add_argument("--nodes", type=int, nargs="+", default=[2, 3])
-            options.add_argument("--games", type=int, default=300)
+            # Many beside the games in lockstep: as a worker's last ones end, its batches shrink.
+            options.add_argument("--games", type=int, default=1500)
             options.add_argument("--rounds", type=int, default=7)
         else:
             options.add_argument("--ranks", type=int, default=2)
