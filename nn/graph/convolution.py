@@ -30,7 +30,7 @@ def conv_act(x, w, bias, residual=None, *, stride=1, padding="same", relu=False)
 @op
 def tower(x, outside=None, *, layers):
     """A stack of 3x3 convolutions: `layers` as `nn.reference.Tower` takes them; exists in fused graphs only."""
-    return kernels(x).Tower(layers, *x.shape[1:3])(x, outside), None
+    return kernels(x).Tower(layers, *x.shape[1:3])(x, *([] if outside is None else [outside])), None
 
 
 def _known(node):
