@@ -1,7 +1,7 @@
 """Another program as a child process that speaks in lines, watched by the clock.
 
 Whatever it does (hang, crash, flood, babble), the caller gets an `EngineFailure` that says which, with the last lines
-of its stderr; and it is gone when we are, even if we are killed.
+of its stderr; and it is gone when we are, with all it started, even if we are killed.
 """
 
 import os
@@ -22,14 +22,27 @@ _LINE_BYTES = 1 << 20  # no honest answer is longer
 _QUEUED_LINES = 10_000
 _GRACE_SECONDS = 2.0
 
-# Runs in the child before the engine: dies with its parent (PR_SET_PDEATHSIG), then becomes the engine. A program of
-# its own because preexec_fn is not safe in a process with threads.
+# Runs in the child, as leader of the engine's group: when our process dies, by whatever (PR_SET_PDEATHSIG), it kills the
+# group, helpers included; when the engine ends, it ends likewise. A program of its own because preexec_fn is not safe
+# in a process with threads.
 _LAUNCHER = """
 import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+ends_with_parent = ctypes.CDLL(None).prctl
+signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
+ends_with_parent(1, signal.SIGTERM)
 if os.getppid() != int(sys.argv[1]):
     sys.exit(1)
-os.execvp(sys.argv[2], sys.argv[2:])
+engine = os.fork()
+if engine == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ends_with_parent(1, signal.SIGKILL)
+    os.execvp(sys.argv[2], sys.argv[2:])
+os.closerange(0, 3)  # the engine alone holds its pipes
+_, status = os.waitpid(engine, 0)
+if os.WIFSIGNALED(status):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), os.WTERMSIG(status))
+os._exit(os.waitstatus_to_exitcode(status))
 """
 
 
