@@ -84,17 +84,19 @@ def final_count(end: State, signs: np.ndarray) -> Count:
 
 
 def sampling_weights(record: GameRecord, surprise_share: float) -> np.ndarray:
-    """How often each ply of a game is drawn, float64 `[p]`, 1 on average.
+    """How often each ply of a game is drawn, float64 `[p]`: 0 where nothing was found out, 1 on average of the others.
 
-    `surprise_share` of the game's weight goes to its plies by their surprises, the rest evenly (KataGoMethods.md,
-    "Policy Surprise Weighting").
+    Nothing is known of a position whose move was drawn at random, unless it is proven: what followed a random move is
+    no measure of it. `surprise_share` of the game's weight goes to its plies by their surprises, the rest evenly
+    (KataGoMethods.md, "Policy Surprise Weighting").
     """
-    plies = len(record.moves)
+    known = ~np.isnan(record.values)
+    known[record.proven :] = True
     surprises = record.surprises.astype(np.float64)
     total = surprises.sum()
-    if total <= 0:
-        return np.ones(plies)
-    return (1 - surprise_share) + surprise_share * plies * surprises / total
+    share = surprise_share if total > 0 else 0.0
+    by_surprise = known.sum() * surprises / total if total > 0 else 0.0
+    return np.where(known, (1 - share) + share * by_surprise, 0.0)
 
 
 class Replay:
