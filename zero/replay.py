@@ -92,7 +92,7 @@ def sampling_weights(record: GameRecord, surprise_share: float) -> np.ndarray:
     """
     known = ~np.isnan(record.values)
     known[record.proven :] = True
-    surprises = record.surprises.astype(np.float64)
+    surprises = np.where(known, record.surprises, 0).astype(np.float64)
     total = surprises.sum()
     share = surprise_share if total > 0 else 0.0
     by_surprise = known.sum() * surprises / total if total > 0 else 0.0

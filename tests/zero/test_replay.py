@@ -201,7 +201,8 @@ def test_samples_come_from_the_window_alone():
 
 
 def test_surprising_positions_are_drawn_more_often():
-    """Half of the weight by surprise: frequencies equal their expectation; a game without surprises counts evenly."""
+    """Half of the weight by surprise: frequencies equal their expectation; a game without surprises counts evenly. The
+    first position, whose move was drawn at random, is not drawn."""
     game = make_game("connect4")
     replay = Replay(game, ReplayConfig(surprise_share=0.5))
     expected = []
@@ -210,11 +211,27 @@ def test_surprising_positions_are_drawn_more_often():
         n = len(record.moves)
         surprises = (np.random.default_rng(index).exponential(1, n) * (index > 0)).astype(np.float16)
         replay.add(replace(record, surprises=surprises))
-        share = surprises.astype(float) / surprises.astype(float).mean() if index else np.ones(n)
-        expected += list(0.5 + 0.5 * share)
+        share = surprises[1:].astype(float) / surprises[1:].astype(float).mean() if index else np.ones(n - 1)
+        expected += [0.0, *(0.5 + 0.5 * share)]
     drawn = np.bincount(replay.draw(200_000, np.random.default_rng(0)))
     expected = np.array(expected) / sum(expected) * 200_000
-    assert (np.abs(drawn - expected) < 6 * np.sqrt(expected)).all()
+    assert (np.abs(drawn - expected) <= 6 * np.sqrt(expected)).all()
+
+
+@pytest.mark.parametrize("surprise_share", [0.0, 0.5])
+def test_positions_of_random_moves_are_drawn_only_if_proven(surprise_share):
+    """What followed a random move says nothing of the position; a proof does."""
+    game = make_game("connect4")
+    record, *_ = random_record(game, 3)
+    n = len(record.moves)
+    values = np.full(n, 0.5, np.float16)
+    values[:6] = np.nan
+    values[n - 2 :] = 1
+    for proven, drawn in ((n - 2, range(6, n)), (4, range(4, n))):
+        values[proven:6] = 1
+        replay = Replay(game, ReplayConfig(surprise_share=surprise_share))
+        replay.add(replace(record, values=values, proven=proven))
+        assert set(replay.draw(5000, np.random.default_rng(0))) == set(drawn)
 
 
 @pytest.mark.parametrize("moves", [[0, 0], [9], [0, 3, 1, 4, 2, 5]])
