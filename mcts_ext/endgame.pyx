@@ -5,7 +5,7 @@ takes positions of equal hash for one, so that it is not for games whose result 
 (superko).
 """
 cimport cython
-from libc.stdint cimport int8_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
@@ -40,12 +40,12 @@ cdef class Endgame:
     cdef uint64_t mask
     cdef unsigned char* states           # one for each ply of a line
     cdef unsigned char* legal            # [max_length + 2, num_actions]
-    cdef uint32_t* history               # [2, num_actions]: how often an action cut a line short, weighted by its depth
+    cdef uint64_t* history               # [2, num_actions]: how often an action cut a line short
     cdef size_t stride
     cdef int depth
     cdef long long budget                # moves that may still be tried
 
-    def __cinit__(self, Game game not None, int table_bits=16):
+    def __cinit__(self, Game game not None, int table_bits=17):
         cdef int ply
         if not 8 <= table_bits <= 30:
             raise ValueError(f"table_bits = {table_bits}: must be from 8 to 30")
@@ -56,7 +56,7 @@ cdef class Endgame:
         self.mask = (<uint64_t>1 << table_bits) - 1
         self.table = <Entry*>calloc(self.mask + 1, sizeof(Entry))
         self.legal = <unsigned char*>malloc(self.depth * self.rules.num_actions)
-        self.history = <uint32_t*>calloc(2 * self.rules.num_actions, sizeof(uint32_t))
+        self.history = <uint64_t*>calloc(2 * self.rules.num_actions, sizeof(uint64_t))
         self.states = <unsigned char*>malloc(self.depth * self.stride)
         if self.states == NULL or self.history == NULL or self.legal == NULL or self.table == NULL:
             free(self.states)
@@ -78,6 +78,7 @@ cdef class Endgame:
     def clear(self):
         """Forgets all positions, so that what the budget suffices for does not hang on what was solved before."""
         memset(self.table, 0, (self.mask + 1) * sizeof(Entry))
+        memset(self.history, 0, 2 * self.rules.num_actions * sizeof(uint64_t))
 
     def value(self, State state not None, long long moves):
         """1, 0 or -1 for the player to move; None if trying `moves` moves did not prove it."""
@@ -111,7 +112,6 @@ cdef class Endgame:
             raise ValueError(f"a state of {state.game.name}, this solver is for {self.game.name}")
         self.budget = moves
         copy_state(self.rules, self.states, state.blob)
-        memset(self.history, 0, 2 * self.rules.num_actions * sizeof(uint32_t))
 
     cdef int _solve(self, int ply, int alpha, int beta) noexcept nogil:
         """Negamax: the value, exact within (alpha, beta), for the player to move; void once the budget is below 0."""
@@ -120,10 +120,11 @@ cdef class Endgame:
         cdef unsigned char* child = state + self.stride
         cdef unsigned char* legal = self.legal + ply * rules.num_actions
         cdef int mover = rules.to_move(rules, state)
-        cdef uint32_t* history = self.history + mover * rules.num_actions
-        cdef int action, first = -1, value, best = -2, best_action = 0, low = alpha, count
-        cdef uint64_t key
+        cdef uint64_t* history = self.history + mover * rules.num_actions
+        cdef int action, first = -1, value, best = -2, upper = -2, best_action = 0, low = alpha, bound
+        cdef uint64_t key, child_key
         cdef Entry* entry
+        cdef Entry* known
         cdef float outcome
         if rules.terminal(rules, state):
             outcome = rules.outcome(rules, state)
@@ -135,12 +136,42 @@ cdef class Endgame:
                     or entry.bound == UPPER and entry.value <= alpha:
                 return entry.value
             first = entry.move
-        count = rules.legal(rules, state, legal)
-        while count > 0:
-            action = first if first >= 0 else self._next(legal, history)
+        rules.legal(rules, state, legal)
+        for action in range(rules.num_actions):  # a glance at each child: an end of the game, or what the table knows
+            if not legal[action]:
+                continue
+            self.budget -= 1
+            copy_state(rules, child, state)
+            rules.play(rules, child, action)
+            if rules.terminal(rules, child):
+                outcome = rules.outcome(rules, child)
+                value = 1 if outcome > 0 else -1 if outcome < 0 else 0
+                bound = LOWER | UPPER
+            else:
+                child_key = rules.hash(rules, child)
+                known = self.table + (child_key & self.mask)
+                if not known.bound or known.key != child_key:
+                    continue
+                value, bound = known.value, known.bound
+            if rules.to_move(rules, child) != mover:
+                value = -value
+                bound = (LOWER if bound & UPPER else 0) | (UPPER if bound & LOWER else 0)
+            if bound & LOWER and value > best:
+                best, best_action = value, action
+            if bound & UPPER and value <= max(alpha, best):
+                legal[action] = 0            # no better than what there is
+                if value > upper:
+                    upper = value
+            if best >= beta:
+                break
+        if best > alpha:
+            alpha = best
+        while alpha < beta:
+            action = first if first >= 0 and legal[first] else self._next(legal, history)
+            if action < 0:
+                break
             first = -1
             legal[action] = 0
-            count -= 1
             self.budget -= 1
             copy_state(rules, child, state)
             rules.play(rules, child, action)
@@ -153,8 +184,8 @@ cdef class Endgame:
             if best > alpha:
                 alpha = best
             if alpha >= beta:
-                history[action] += 1 + count
-                break
+                history[action] += 1
+        best = max(best, upper)
         entry.key = key
         entry.value = best
         entry.move = best_action
@@ -163,7 +194,7 @@ cdef class Endgame:
             entry.bound = LOWER | UPPER  # nothing lies beyond
         return best
 
-    cdef inline int _next(self, const unsigned char* legal, const uint32_t* history) noexcept nogil:
+    cdef inline int _next(self, const unsigned char* legal, const uint64_t* history) noexcept nogil:
         """The legal action that cut most lines short so far (Schaeffer 1989, "The history heuristic")."""
         cdef int action, best = -1
         for action in range(self.rules.num_actions):
