@@ -122,13 +122,10 @@ cdef class Endgame:
         cdef int mover = rules.to_move(rules, state)
         cdef uint64_t* history = self.history + mover * rules.num_actions
         cdef int action, first = -1, value, best = -2, upper = -2, best_action = 0, low = alpha, bound
-        cdef uint64_t key, child_key
+        cdef uint64_t key
         cdef Entry* entry
-        cdef Entry* known
-        cdef float outcome
         if rules.terminal(rules, state):
-            outcome = rules.outcome(rules, state)
-            return 1 if outcome > 0 else -1 if outcome < 0 else 0
+            return self._outcome(state)
         key = rules.hash(rules, state)
         entry = self.table + (key & self.mask)
         if entry.bound and entry.key == key:
@@ -137,31 +134,18 @@ cdef class Endgame:
                 return entry.value
             first = entry.move
         rules.legal(rules, state, legal)
-        for action in range(rules.num_actions):  # a glance at each child: an end of the game, or what the table knows
+        for action in range(rules.num_actions):
             if not legal[action]:
                 continue
             self.budget -= 1
             copy_state(rules, child, state)
             rules.play(rules, child, action)
-            if rules.terminal(rules, child):
-                outcome = rules.outcome(rules, child)
-                value = 1 if outcome > 0 else -1 if outcome < 0 else 0
-                bound = LOWER | UPPER
-            else:
-                child_key = rules.hash(rules, child)
-                known = self.table + (child_key & self.mask)
-                if not known.bound or known.key != child_key:
-                    continue
-                value, bound = known.value, known.bound
-            if rules.to_move(rules, child) != mover:
-                value = -value
-                bound = (LOWER if bound & UPPER else 0) | (UPPER if bound & LOWER else 0)
+            bound = self._glance(child, mover, &value)
             if bound & LOWER and value > best:
                 best, best_action = value, action
             if bound & UPPER and value <= max(alpha, best):
                 legal[action] = 0            # no better than what there is
-                if value > upper:
-                    upper = value
+                upper = max(upper, value)
             if best >= beta:
                 break
         if best > alpha:
@@ -194,8 +178,33 @@ cdef class Endgame:
             entry.bound = LOWER | UPPER  # nothing lies beyond
         return best
 
+    cdef int _glance(self, unsigned char* child, int mover, int* value) noexcept nogil:
+        """What is known of a position without searching it, for `mover`: which bounds of its value `value` is. Ends of
+        the game and what the table has cut most lines short (Plaat et al. 1996, "enhanced transposition cutoffs")."""
+        cdef const Rules* rules = self.rules
+        cdef int bound = LOWER | UPPER
+        cdef uint64_t key
+        cdef Entry* entry
+        if rules.terminal(rules, child):
+            value[0] = self._outcome(child)
+        else:
+            key = rules.hash(rules, child)
+            entry = self.table + (key & self.mask)
+            if not entry.bound or entry.key != key:
+                return 0
+            value[0], bound = entry.value, entry.bound
+        if rules.to_move(rules, child) == mover:
+            return bound
+        value[0] = -value[0]
+        return (LOWER if bound & UPPER else 0) | (UPPER if bound & LOWER else 0)
+
+    cdef inline int _outcome(self, const unsigned char* state) noexcept nogil:
+        """The sign of the result of an ended game for the player to move."""
+        cdef float outcome = self.rules.outcome(self.rules, state)
+        return 1 if outcome > 0 else -1 if outcome < 0 else 0
+
     cdef inline int _next(self, const unsigned char* legal, const uint64_t* history) noexcept nogil:
-        """The legal action that cut most lines short so far (Schaeffer 1989, "The history heuristic")."""
+        """The legal action that cut most lines short so far (Schaeffer 1989, "The history heuristic"), -1 if none is left."""
         cdef int action, best = -1
         for action in range(self.rules.num_actions):
             if legal[action] and (best < 0 or history[action] > history[best]):

@@ -38,7 +38,7 @@ def test_every_tictactoe_position():
 def test_connect_four_endgames(table_bits):
     game = make("connect4")
     endgame, solver = Endgame(game, table_bits), Solver()
-    for state in after_random_plies(game, 60, 26):
+    for state in after_random_plies(game, 60, 26) + after_random_plies(game, 10, 20):
         assert endgame.value(state, PLENTY) == solver.value(state)
 
 
