@@ -204,7 +204,7 @@ cdef class Endgame:
         return 1 if outcome > 0 else -1 if outcome < 0 else 0
 
     cdef inline int _next(self, const unsigned char* legal, const uint64_t* history) noexcept nogil:
-        """The legal action that cut most lines short so far (Schaeffer 1989, "The history heuristic"); -1: none left."""
+        """The legal action that cut most lines short so far (Schaeffer 1989, history heuristic); -1: none left."""
         cdef int action, best = -1
         for action in range(self.rules.num_actions):
             if legal[action] and (best < 0 or history[action] > history[best]):
