@@ -117,7 +117,7 @@ class ReplayConfig:
     window_power: float = 0.65
     window_scale: float = 0.8  # slope of the window where it starts to bend
     window_max: int = 5_000_000
-    samples_per_position: float = 4.0  # how often the learner sees a position on average
+    samples_per_position: float = 4.0  # samples that the learner takes for each position of the games
     surprise_share: float = 0.0  # of the samples, given to positions by how far the search left the prior (KataGo: 0.5)
     value_lambda: float = 0.9  # value targets are lambda-returns: 1 = the game's result, 0 = the search's value alone
 
