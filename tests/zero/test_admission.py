@@ -97,7 +97,7 @@ def test_every_game_of_a_run_is_admitted(unbroken):
 def test_a_fault_is_refused_and_named(unbroken, records, fault):
     change, words = FAULTS[fault]
     admission = Admission(unbroken.config)
-    record = next(r for r in records if len(r.moves) > 5 and r.counts[0] and r.counts.max() > 1)
+    record = next(r for r in records if len(r.moves) > 4 and r.counts[0] and r.counts.max() > 1)
     bad = dataclasses.replace(record, **change(record))
     with pytest.raises(Refused, match=words):
         admission.admit(bad.to_bytes(), 1, {record.index})
