@@ -5,7 +5,7 @@ takes positions of equal hash for one, so that it is not for games whose result 
 (superko).
 """
 cimport cython
-from libc.stdint cimport int8_t, uint64_t
+from libc.stdint cimport int8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
@@ -40,7 +40,7 @@ cdef class Endgame:
     cdef uint64_t mask
     cdef unsigned char* states           # one for each ply of a line
     cdef unsigned char* legal            # [max_length + 2, num_actions]
-    cdef uint64_t* history               # [2, num_actions]: how often an action cut a line short
+    cdef uint32_t* history               # [2, num_actions]: how often an action cut a line short
     cdef size_t stride
     cdef int depth
     cdef long long budget                # moves that may still be tried
@@ -56,7 +56,7 @@ cdef class Endgame:
         self.mask = (<uint64_t>1 << table_bits) - 1
         self.table = <Entry*>calloc(self.mask + 1, sizeof(Entry))
         self.legal = <unsigned char*>malloc(self.depth * self.rules.num_actions)
-        self.history = <uint64_t*>calloc(2 * self.rules.num_actions, sizeof(uint64_t))
+        self.history = <uint32_t*>calloc(2 * self.rules.num_actions, sizeof(uint32_t))
         self.states = <unsigned char*>malloc(self.depth * self.stride)
         if self.states == NULL or self.history == NULL or self.legal == NULL or self.table == NULL:
             free(self.states)
@@ -78,7 +78,7 @@ cdef class Endgame:
     def clear(self):
         """Forgets all positions, so that what the budget suffices for does not hang on what was solved before."""
         memset(self.table, 0, (self.mask + 1) * sizeof(Entry))
-        memset(self.history, 0, 2 * self.rules.num_actions * sizeof(uint64_t))
+        memset(self.history, 0, 2 * self.rules.num_actions * sizeof(uint32_t))
 
     def value(self, State state not None, long long moves):
         """1, 0 or -1 for the player to move; None if trying `moves` moves did not prove it."""
@@ -120,7 +120,7 @@ cdef class Endgame:
         cdef unsigned char* child = state + self.stride
         cdef unsigned char* legal = self.legal + ply * rules.num_actions
         cdef int mover = rules.to_move(rules, state)
-        cdef uint64_t* history = self.history + mover * rules.num_actions
+        cdef uint32_t* history = self.history + mover * rules.num_actions
         cdef int action, first = -1, value, best = -2, upper = -2, best_action = 0, low = alpha, bound
         cdef uint64_t key
         cdef Entry* entry
@@ -203,7 +203,7 @@ cdef class Endgame:
         cdef float outcome = self.rules.outcome(self.rules, state)
         return 1 if outcome > 0 else -1 if outcome < 0 else 0
 
-    cdef inline int _next(self, const unsigned char* legal, const uint64_t* history) noexcept nogil:
+    cdef inline int _next(self, const unsigned char* legal, const uint32_t* history) noexcept nogil:
         """The legal action that cut most lines short so far (Schaeffer 1989, history heuristic); -1: none left."""
         cdef int action, best = -1
         for action in range(self.rules.num_actions):

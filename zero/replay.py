@@ -92,11 +92,10 @@ def sampling_weights(record: GameRecord, surprise_share: float) -> np.ndarray:
     """
     known = ~np.isnan(record.values)
     known[record.proven :] = True
-    surprises = np.where(known, record.surprises, 0).astype(np.float64)
-    total = surprises.sum()
-    share = surprise_share if total > 0 else 0.0
-    by_surprise = known.sum() * surprises / total if total > 0 else 0.0
-    return np.where(known, (1 - share) + share * by_surprise, 0.0)
+    surprises = known * record.surprises.astype(np.float64)
+    if not surprises.any():
+        return known.astype(np.float64)
+    return known * (1 - surprise_share + surprise_share * known.sum() * surprises / surprises.sum())
 
 
 class Replay:

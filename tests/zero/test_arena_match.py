@@ -248,8 +248,9 @@ def test_no_process_outlives_its_engine(tmp_path):
 
 def test_a_killed_owner_takes_its_engine_and_what_that_started_with_it(tmp_path):
     note = tmp_path / "pid"
-    code = ("import os, signal, sys; from zero.protocols.engine import LineEngine; engine = LineEngine(sys.argv[1]); "
-            "engine.send('list_commands'); engine._lines.get(); os.kill(os.getpid(), signal.SIGKILL)")
+    code = ("import os, signal, sys, time; from zero.protocols.engine import LineEngine; "
+            "engine = LineEngine(sys.argv[1]); engine.send('list_commands'); "
+            "engine.read_line(time.monotonic() + 30, 'start'); os.kill(os.getpid(), signal.SIGKILL)")
     owner = subprocess.run([sys.executable, "-c", code, f"{DUMMY} child {note}"], timeout=60)
     assert owner.returncode == -signal.SIGKILL
     assert gone([int(note.read_text())])
