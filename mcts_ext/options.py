@@ -71,6 +71,10 @@ class SearchOptions:
     """Proven wins, draws and losses are backed up, lost actions passed over, a search ends when its root is solved, and
     the policy target leaves out actions proven worse (Winands et al. 2008, "Monte-Carlo tree search solver"; bounds as
     in Cazenave & Saffidine 2010)."""
+    proof_moves: int = 0
+    """With solver: moves that alpha-beta may try at each new node to prove its value by the rules alone; where it does,
+    the network is not asked (Baier & Winands 2013, "Monte-Carlo tree search and minimax hybrids"). Positions of equal
+    hash count as one, so not for games with superko. 0: off."""
     transpositions: bool = False
     """A position reached at the same ply by several orders of moves is one node (Czech et al. 2021; Wu 2023,
     "Monte-Carlo graph search from first principles"). Positions are told apart by their hash, so that history which
@@ -108,7 +112,8 @@ class SearchOptions:
         for name in ("c_puct_base", "c_visit", "stdev_prior"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
         for name in ("c_puct", "c_puct_factor", "c_puct_stdev", "stdev_prior_visits", "noise_alpha", "forced_playouts",
-                     "gumbel_scale", "c_scale", "lcb_stdevs", "virtual_loss", "memory"):
+                     "gumbel_scale", "c_scale", "lcb_stdevs", "virtual_loss", "memory",
+                     "proof_moves"):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
         for name in ("noise_fraction", "lcb_visits", "rollout_weight", "c_puct_stdev"):
             _require(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "from 0 to 1")

@@ -13,6 +13,7 @@ from libc.string cimport memset
 
 from mcts_ext.backup cimport abandon
 from mcts_ext.cache cimport EvaluationCache
+from mcts_ext.endgame cimport clear_prover
 from mcts_ext.lockstep cimport (
     NETWORK, ROLLOUT, UNIFORM, Batch, Evaluator, apply_slot, bad_row, close_holes, collect_slot, keep_going,
     run_slot, update_active)
@@ -24,7 +25,7 @@ from mcts_ext.simulation cimport begin
 from mcts_ext.slot cimport Engine, Slot, free_slot, init_slot
 from mcts_ext.state cimport Game, Rules, State, copy_state
 from mcts_ext.tree cimport (
-    ACTION_BITS, EXPANDED, NO_NODE, PROVEN_BITS, Edge, Node, Tree, clear_tree, edge_action, find_edge, free_tree,
+    ACTION_BITS, EXPANDED, NO_NODE, PROVEN_BITS, TERMINAL, Edge, Node, Tree, clear_tree, edge_action, find_edge, free_tree,
     init_tree, is_solved, keep_subtree, node_edges, node_mean, tree_bytes, unpack_prior)
 
 import numpy as np
@@ -124,6 +125,8 @@ cdef class Search:
         copy_state(self.engine.rules, slot.state, state.blob)
         clear_tree(&slot.tree)
         slot.ply = 0
+        if self.engine.settings.proof_moves:
+            clear_prover(&slot.prover)
         slot.root_ready = False
         slot.simulations = 0
         if seed is not None:
@@ -147,7 +150,7 @@ cdef class Search:
         slot.ply += 1
         slot.root_ready = False
         slot.simulations = 0
-        if edge == NULL or edge.child == NO_NODE:
+        if edge == NULL or edge.child == NO_NODE or self._proven_at_sight(slot, edge.child):
             clear_tree(&slot.tree)
         else:
             # Without memory for the copy the tree is empty, and grows anew.
@@ -430,6 +433,11 @@ cdef class Search:
         self.batch.cancelled = &self.cancelled
         if self.cache is not None:
             self.batch.cache = &self.cache.table
+
+    cdef inline bint _proven_at_sight(self, Slot* slot, uint32_t index) noexcept:
+        """Whether a node knows its value from a proof and no move that keeps it: a root needs moves."""
+        cdef const Node* node = slot.tree.nodes + index
+        return is_solved(node) and not node.flags & (EXPANDED | TERMINAL)
 
     cdef Slot* _slot(self, int i) except NULL:
         if not 0 <= i < self.n:

@@ -21,6 +21,7 @@ cdef struct Settings:
     float gumbel_scale, c_visit, c_scale
     bint rescale_q
     bint solver, transpositions
+    long long proof_moves
     int leaves
     float virtual_loss
     bint lcb

@@ -25,6 +25,7 @@ cdef Settings read_settings(object options):
         c_scale=options.c_scale,
         rescale_q=options.rescale_q,
         solver=options.solver,
+        proof_moves=options.proof_moves if options.solver else 0,
         transpositions=options.transpositions,
         leaves=options.leaves,
         virtual_loss=options.virtual_loss,

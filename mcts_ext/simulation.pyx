@@ -2,6 +2,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from mcts_ext.backup cimport backup, retract
+from mcts_ext.endgame cimport prove
 from mcts_ext.gumbel cimport select_gumbel, select_root_gumbel
 from mcts_ext.puct cimport select_puct, select_root_puct
 from mcts_ext.rng cimport mix64
@@ -127,19 +128,23 @@ cdef Edge* _link(Engine* engine, Slot* slot, Leaf* leaf, Edge* edge) noexcept no
         child = NO_NODE
     if child == NO_NODE:
         child = add_node(tree, key, engine.rules.to_move(engine.rules, leaf.state))
-        _arrive(engine, tree.nodes + child, leaf)
+        _arrive(engine, slot, tree.nodes + child, leaf)
     edge.child = child
     leaf.nodes[leaf.length] = child
     return edge
 
 
-cdef inline void _arrive(Engine* engine, Node* node, Leaf* leaf) noexcept nogil:
-    """A new node learns from the rules whether the game is over."""
+cdef inline void _arrive(Engine* engine, Slot* slot, Node* node, Leaf* leaf) noexcept nogil:
+    """A new node learns from the rules whether the game is over, and from a proof how it will end."""
+    cdef int value
     if engine.rules.terminal(engine.rules, leaf.state):
         node.value = engine.rules.outcome(engine.rules, leaf.state)
         node.flags = TERMINAL | EVALUATED
         if engine.settings.solver:
             node.lower = node.upper = 1 if node.value > 0 else -1 if node.value < 0 else 0
+    elif engine.settings.proof_moves and prove(&slot.prover, leaf.state, engine.settings.proof_moves, &value):
+        node.value = node.lower = node.upper = value
+        node.flags = EVALUATED
 
 
 # ---- expand

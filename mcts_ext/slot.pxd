@@ -1,6 +1,7 @@
 """What one game's search consists of, and what all of them share."""
 from libc.stdint cimport int32_t, uint16_t, uint32_t, uint64_t
 
+from mcts_ext.endgame cimport Prover
 from mcts_ext.settings cimport Halving, Root, Settings
 from mcts_ext.state cimport Rules
 from mcts_ext.tree cimport Tree
@@ -32,6 +33,7 @@ cdef struct Leaf:
 
 cdef struct Slot:
     Tree tree
+    Prover prover                        # with settings.proof_moves
     void* state                          # at the root
     uint64_t rng
     int ply                              # of the root, since the slot was reset

@@ -3,7 +3,12 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
+from mcts_ext.endgame cimport free_prover, init_prover
 from mcts_ext.tree cimport free_tree, init_tree
+
+
+cdef enum:
+    PROOF_TABLE_BITS = 14                # a quarter of a MiB for each game
 
 
 cdef void* _new_state(const Rules* rules) noexcept nogil:
@@ -45,6 +50,8 @@ cdef bint init_slot(const Engine* engine, Slot* slot, size_t memory) noexcept no
         leaf.edges = <uint32_t*>malloc(plies * sizeof(uint32_t))
         if leaf.state == NULL or leaf.nodes == NULL or leaf.edges == NULL:
             return False
+    if engine.settings.proof_moves and not init_prover(&slot.prover, engine.rules, PROOF_TABLE_BITS):
+        return False
     return init_tree(&slot.tree, memory, engine.settings.transpositions)
 
 
@@ -64,4 +71,5 @@ cdef void free_slot(const Engine* engine, Slot* slot) noexcept nogil:
             free(slot.leaves[k].nodes)
             free(slot.leaves[k].edges)
     free(slot.leaves)
+    free_prover(&slot.prover)
     free_tree(&slot.tree)
