@@ -8,7 +8,7 @@ from mcts_ext.tree cimport free_tree, init_tree
 
 
 cdef enum:
-    PROOF_TABLE_BITS = 14                # a quarter of a MiB for each game
+    PROOF_TABLE_BITS = 12                # 64 KiB for each game: the caches hold those of many
 
 
 cdef void* _new_state(const Rules* rules) noexcept nogil:
