@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 from minimax import action_values, all_positions, endgames, negamax, one_of_each_kind
-from search_helpers import network, searched
+from search_helpers import network, same, searched
 
 from mcts_ext.games import make
 from mcts_ext.result import UNPROVEN
@@ -20,10 +20,11 @@ def assert_sound(result, values):
         assert values[result.best] == result.proven_value == result.value
 
 
+@pytest.mark.parametrize("proof_moves", [0, 20])
 @pytest.mark.parametrize("transpositions", [False, True])
-def test_every_tictactoe_position_is_solved(transpositions):
-    known = {}
-    search = Search(make("tictactoe"), 1, {"solver": True, "transpositions": transpositions}, seed=1)
+def test_every_tictactoe_position_is_solved(transpositions, proof_moves):
+    known, options = {}, {"solver": True, "transpositions": transpositions, "proof_moves": proof_moves}
+    search = Search(make("tictactoe"), 1, options, seed=1)
     for state in one_of_each_kind(all_positions(make("tictactoe"))):
         search.reset(0, state)
         search.start(0, 1_000_000, noise=False)
@@ -49,10 +50,10 @@ def test_won_connect_four_endgames_are_proved():
     assert proved > 40
 
 
-NAMES = ("root", "interior", "transpositions", "leaves", "choose", "forced_playouts")
+NAMES = ("root", "interior", "transpositions", "leaves", "choose", "forced_playouts", "proof_moves")
 COMBINED = [dict(zip(NAMES, values, strict=True))
             for values in itertools.product(("puct", "gumbel"), ("puct", "gumbel"), (False, True), (1, 4),
-                                            ("visits", "lcb"), (0.0, 2.0))]
+                                            ("visits", "lcb"), (0.0, 2.0), (0, 100))]
 
 
 @pytest.mark.parametrize("options", COMBINED, ids=lambda options: "-".join(str(value) for value in options.values()))
@@ -92,5 +93,63 @@ def test_a_solved_root_needs_no_more_simulations():
 
 
 def test_without_the_solver_nothing_is_proven():
-    result = searched("connect4", 2000, {}, "uniform", "414141").result(0)
+    result = searched("connect4", 2000, {"proof_moves": 1000}, "uniform", "414141").result(0)
     assert result.proven_value is None and (result.proven == UNPROVEN).all()
+
+
+# ---- proof_moves
+
+PROVER = {"solver": True, "proof_moves": 100_000}
+
+
+def counting(rows):
+    """The network, which notes how many positions it was asked about."""
+    def evaluate(planes, legal):
+        rows.append(len(planes))
+        return network(planes, legal)
+    return evaluate
+
+
+@pytest.mark.parametrize("name, empty", [("connect4", 10), ("othello6", 7), ("gomoku5", 6), ("hex4", 7)])
+def test_the_network_is_asked_only_about_the_root_if_every_move_is_proved(name, empty):
+    """Othello passes, so that a child may have the same player to move."""
+    known, game = {}, make(name)
+    for state in endgames(game, 10, empty):
+        rows, values = [], {}
+        for action, value in action_values(state, known).items():
+            values[action] = (value > 0) - (value < 0)
+        search = Search(game, 1, PROVER, seed=1)
+        search.reset(0, state)
+        search.start(0, 1000)
+        search.run(counting(rows))
+        assert_sound(search.result(0), values)
+        assert search.result(0).proven_value is not None and rows == [1]
+
+
+def test_a_position_reached_by_a_proof_gets_a_search_of_its_own():
+    known = {}
+    search = Search(make("connect4"), 1, PROVER, seed=1)
+    for state in endgames(make("connect4"), 20, empty=8, seed=3):
+        search.reset(0, state)
+        while not state.terminal:
+            search.start(0, 100, noise=False)
+            search.run(network)
+            result, values = search.result(0), action_values(state, known)
+            assert_sound(result, values)
+            assert result.proven_value == max(values.values()) and result.visits.sum() > 0
+            assert result.policy[[action for action in values if values[action] < result.value]].sum() == 0
+            state.play(result.best)
+            search.play(0, result.best)
+
+
+def test_what_a_game_proved_is_forgotten_by_the_next():
+    """Else a game would not repeat: what little a proof may cost suffices for more where the table helps."""
+    game, options = make("connect4"), {"solver": True, "proof_moves": 60}
+    first, second, fresh = *endgames(game, 2, empty=16), Search(game, 1, options)
+    used = Search(game, 1, options)
+    for search, states in ((used, (first, second)), (fresh, (second,))):
+        for state in states:
+            search.reset(0, state, seed=7)
+            search.start(0, 50)
+            search.run(network)
+    assert same(used.result(0), fresh.result(0))
