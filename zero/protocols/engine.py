@@ -23,8 +23,8 @@ _QUEUED_LINES = 10_000
 _GRACE_SECONDS = 2.0
 
 # Runs in the child, as leader of the engine's group: when our process dies, by whatever (PR_SET_PDEATHSIG), it kills
-# the group, helpers included; when the engine ends, it ends likewise. A program of its own because preexec_fn is not safe
-# in a process with threads.
+# the group, helpers included; when the engine ends, it ends likewise. A program of its own because preexec_fn is not
+# safe in a process with threads.
 _LAUNCHER = """
 import ctypes, os, signal, sys
 ends_with_parent = ctypes.CDLL(None).prctl
