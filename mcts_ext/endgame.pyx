@@ -187,7 +187,7 @@ cdef class Endgame:
         free_prover(&self.prover)
 
     def clear(self):
-        """Forgets all positions, so that what the budget suffices for does not hang on what was solved before."""
+        """Forgets all positions."""
         clear_prover(&self.prover)
 
     def value(self, State state not None, long long moves):
@@ -210,7 +210,7 @@ cdef class Endgame:
         self._check(state)
         for action in state.legal_actions():
             copy_state(&self.game.rules, child.blob, state.blob)
-            child.play(action)
+            self.game.rules.play(&self.game.rules, child.blob, action)
             with nogil:
                 proven = prove(&self.prover, child.blob, moves, &found)
             if not proven:

@@ -25,7 +25,7 @@ from mcts_ext.simulation cimport begin
 from mcts_ext.slot cimport Engine, Slot, free_slot, init_slot
 from mcts_ext.state cimport Game, Rules, State, copy_state
 from mcts_ext.tree cimport (
-    ACTION_BITS, EXPANDED, NO_NODE, PROVEN_BITS, TERMINAL, Edge, Node, Tree, clear_tree, edge_action, find_edge, free_tree,
+    ACTION_BITS, EXPANDED, NO_NODE, PROVEN_BITS, Edge, Node, Tree, clear_tree, edge_action, find_edge, free_tree,
     init_tree, is_solved, keep_subtree, node_edges, node_mean, tree_bytes, unpack_prior)
 
 import numpy as np
@@ -143,14 +143,18 @@ cdef class Search:
         """Plays in slot i and keeps what the tree knows below that action. Raises ValueError if it is illegal."""
         cdef Slot* slot = self._idle_slot(i)
         cdef Edge* edge = NULL
+        cdef const Node* child = NULL
         self._check_legal(i, action)
         if slot.tree.root != NO_NODE:
             edge = find_edge(&slot.tree, slot.tree.nodes + slot.tree.root, action)
+            if edge != NULL and edge.child != NO_NODE:
+                child = slot.tree.nodes + edge.child
         self.engine.rules.play(self.engine.rules, slot.state, action)
         slot.ply += 1
         slot.root_ready = False
         slot.simulations = 0
-        if edge == NULL or edge.child == NO_NODE or self._proven_at_sight(slot, edge.child):
+        # A position proven when it was first seen has a value and no moves: as a root it is searched anew.
+        if child == NULL or is_solved(child) and not child.flags & EXPANDED:
             clear_tree(&slot.tree)
         else:
             # Without memory for the copy the tree is empty, and grows anew.
@@ -433,11 +437,6 @@ cdef class Search:
         self.batch.cancelled = &self.cancelled
         if self.cache is not None:
             self.batch.cache = &self.cache.table
-
-    cdef inline bint _proven_at_sight(self, Slot* slot, uint32_t index) noexcept:
-        """Whether a node knows its value from a proof and no move that keeps it: a root needs moves."""
-        cdef const Node* node = slot.tree.nodes + index
-        return is_solved(node) and not node.flags & (EXPANDED | TERMINAL)
 
     cdef Slot* _slot(self, int i) except NULL:
         if not 0 <= i < self.n:
